@@ -13,7 +13,9 @@ const sources = ['hw', 'src', 'views', 'scripts', 'saved-sessions', 'package-loc
 
 const major = process.versions.node.split('.').map(Number);
 if (major[0] < 20 || (major[0] === 20 && major[1] < 19)) {
-  fail(`vtdeck needs Node 20.19 or newer; this is ${process.versions.node}. Install a newer Node and run again.`);
+  fail(
+    `vtdeck needs Node 20.19 or newer; this is ${process.versions.node}. Install a newer Node and run again.`,
+  );
 }
 
 if (!packagesCurrent()) {
@@ -61,7 +63,8 @@ function survey(paths) {
 function run(command, args, what) {
   process.stderr.write(`vtdeck: ${what} …\n`);
   const done = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
-  if (done.status !== 0) fail(`vtdeck: ${what} failed (${command} ${args.join(' ')}). The lines above say why.`);
+  if (done.status !== 0)
+    fail(`vtdeck: ${what} failed (${command} ${args.join(' ')}). The lines above say why.`);
   if (what === 'building') {
     const { count } = survey(sources.map((name) => join(root, name)));
     writeFileSync(buildStamp, `${count}\n`);

@@ -1,0 +1,72 @@
+/**
+ * A host as data: what an importer reads out of a capture, what a session file holds, and what `Host` is built from.
+ * Plain JSON: bytes are hex strings.
+ */
+
+/** One PCI function as found. */
+export interface FunctionDescription {
+  /** `0000:6a:01.0` */
+  address: string;
+  /**
+   * Configuration space in hex: 256 or 4096 bytes (64 when lspci ran without root). Absent when the capture is text
+   * without hex dump; importers then rebuild what the text shows, and list in `unknown` what it does not show.
+   */
+  config?: string;
+  /** What the source could not show and a rule may depend on: "capabilities", "acs", "express type", "bus numbers". */
+  unknown?: string[];
+  /** Vendor and device by name, where the source had them. */
+  name?: string;
+  className?: string;
+  /** Bound driver at capture, or null for none. Absent: not known. */
+  driver?: string | null;
+  kernelModules?: string[];
+  numaNode?: number;
+  /** The IOMMU group the capture names: never used for computing, only for comparing. */
+  group?: number;
+  /** For a virtual function: its physical function. */
+  physicalFunction?: string;
+  /** Where the text knows identity that the bytes lack (VFs read ffff:ffff). */
+  vendorId?: number;
+  deviceId?: number;
+  /** Which model answers for it in the emulation; absent: it holds its configuration space and does no DMA by itself. */
+  model?: DeviceModelDescription;
+}
+
+/** Parameters of an emulated device, by kind of model. */
+export interface DeviceModelDescription {
+  kind: string;
+  [parameter: string]: unknown;
+}
+
+/** A range of physical memory, hex strings, end inclusive. */
+export interface RangeDescription {
+  start: string;
+  end: string;
+}
+
+/** Properties of a remapping unit that no capture holds (registers are not in DMAR), by register base address. */
+export interface UnitDescription {
+  registerBase: string;
+  /** CAP and ECAP as the hardware reports them; absent: the profile of the host. */
+  cap?: string;
+  ecap?: string;
+}
+
+export interface HostDescription {
+  format: 'vtdeck-host';
+  version: 1;
+  name: string;
+  /** Where it comes from, for people: "capture desktop", "built in". */
+  origin: string;
+  functions: FunctionDescription[];
+  /** The ACPI DMAR table in hex; absent: the machine has none. */
+  dmar?: string;
+  units?: UnitDescription[];
+  /** Order in which root buses are enumerated, where known ("0000:00", "0000:80"). */
+  rootBuses?: string[];
+  memory?: RangeDescription[];
+  /** Kernel command line where known; options that decide on groups are honoured. */
+  kernelCommandLine?: string;
+  /** Devices that are not PCI (platform, ACPI), where known. */
+  otherDevices?: { name: string; bus: string; group?: number }[];
+}

@@ -1,0 +1,145 @@
+import { PAGE_SIZE } from './types.ts';
+
+/** 2 MiB: one chunk of the directory. */
+const CHUNK_BYTES = 0x200000;
+const CHUNK_WORDS = CHUNK_BYTES / 4;
+
+/** A range of installed memory: `start` inclusive, `end` exclusive, in bytes. */
+export interface MemoryRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Physical memory: a directory of 2 MiB chunks that come into being when first written. Memory that nobody wrote
+ * reads as zero. Addresses outside the installed ranges are not memory: reads of them fail with `undefined`, writes
+ * with `false`; nothing throws. Byte addresses are Numbers (exact to 2^53, wider than any host address width).
+ */
+export class PhysicalMemory {
+  readonly ranges: readonly MemoryRange[];
+  private readonly chunks = new Map<number, Uint32Array>();
+
+  constructor(ranges: readonly MemoryRange[]) {
+    this.ranges = [...ranges].sort((a, b) => a.start - b.start);
+  }
+
+  /** True when every byte of [address, address + length) is installed. */
+  contains(address: number, length: number): boolean {
+    let at = address;
+    const end = address + length;
+    for (const range of this.ranges) {
+      if (at >= range.start && at < range.end) at = Math.min(end, range.end);
+      if (at >= end) return true;
+    }
+    return length === 0;
+  }
+
+  /** Bytes that chunks now hold: what the model costs. */
+  get residentBytes(): number {
+    return this.chunks.size * CHUNK_BYTES;
+  }
+
+  /**
+   * The words of the 2 MiB chunk with this number (address / 2 MiB), or undefined when nobody wrote to it: it then
+   * reads as zero. For the hot path only, which has tested `contains` before.
+   */
+  chunk(number: number): Uint32Array | undefined {
+    return this.chunks.get(number);
+  }
+
+  /** The same, made when missing. */
+  chunkForWrite(number: number): Uint32Array {
+    let words = this.chunks.get(number);
+    if (words === undefined) {
+      words = new Uint32Array(CHUNK_WORDS);
+      this.chunks.set(number, words);
+    }
+    return words;
+  }
+
+  /** A 32-bit word at a 4-byte aligned address. Zero outside installed memory. */
+  read32(address: number): number {
+    const words = this.chunks.get(Math.floor(address / CHUNK_BYTES));
+    return words === undefined ? 0 : words[(address % CHUNK_BYTES) >>> 2];
+  }
+
+  /** Writes a 32-bit word at a 4-byte aligned address. False, and nothing written, outside installed memory. */
+  write32(address: number, value: number): boolean {
+    if (!this.contains(address, 4)) return false;
+    this.chunkForWrite(Math.floor(address / CHUNK_BYTES))[(address % CHUNK_BYTES) >>> 2] = value;
+    return true;
+  }
+
+  /** A 64-bit word at an 8-byte aligned address. */
+  read64(address: number): bigint {
+    return BigInt(this.read32(address)) | (BigInt(this.read32(address + 4)) << 32n);
+  }
+
+  /** Writes a 64-bit word at an 8-byte aligned address. False, and nothing written, outside installed memory. */
+  write64(address: number, value: bigint): boolean {
+    if (!this.contains(address, 8)) return false;
+    this.write32(address, Number(value & 0xffffffffn));
+    this.write32(address + 4, Number((value >> 32n) & 0xffffffffn));
+    return true;
+  }
+
+  /** A copy of the bytes, or undefined when a part is not installed memory. */
+  read(address: number, length: number): Uint8Array | undefined {
+    if (!this.contains(address, length)) return undefined;
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const at = address + done;
+      const offset = at % CHUNK_BYTES;
+      const take = Math.min(length - done, CHUNK_BYTES - offset);
+      const words = this.chunks.get(Math.floor(at / CHUNK_BYTES));
+      if (words !== undefined) bytes.set(new Uint8Array(words.buffer, offset, take), done);
+      done += take;
+    }
+    return bytes;
+  }
+
+  /** Writes the bytes. False, and nothing written, when a part is not installed memory. */
+  write(address: number, bytes: Uint8Array): boolean {
+    if (!this.contains(address, bytes.length)) return false;
+    for (let done = 0; done < bytes.length; ) {
+      const at = address + done;
+      const offset = at % CHUNK_BYTES;
+      const take = Math.min(bytes.length - done, CHUNK_BYTES - offset);
+      const words = this.chunkForWrite(Math.floor(at / CHUNK_BYTES));
+      new Uint8Array(words.buffer, offset, take).set(bytes.subarray(done, done + take));
+      done += take;
+    }
+    return true;
+  }
+
+  /** Clears the bytes. False, and nothing cleared, when a part is not installed memory. */
+  zero(address: number, length: number): boolean {
+    if (!this.contains(address, length)) return false;
+    for (let done = 0; done < length; ) {
+      const at = address + done;
+      const offset = at % CHUNK_BYTES;
+      const take = Math.min(length - done, CHUNK_BYTES - offset);
+      const words = this.chunks.get(Math.floor(at / CHUNK_BYTES));
+      if (words !== undefined) new Uint8Array(words.buffer, offset, take).fill(0);
+      done += take;
+    }
+    return true;
+  }
+
+  /** Numbers of the pages (address / 4096) that hold anything but zeros, ascending: what a snapshot keeps. */
+  writtenPages(): number[] {
+    const pages: number[] = [];
+    for (const [number, words] of [...this.chunks].sort((a, b) => a[0] - b[0])) {
+      for (let page = 0; page < CHUNK_BYTES / PAGE_SIZE; page += 1) {
+        const first = page * (PAGE_SIZE / 4);
+        for (let word = first; word < first + PAGE_SIZE / 4; word += 1) {
+          if (words[word] !== 0) {
+            pages.push(number * (CHUNK_BYTES / PAGE_SIZE) + page);
+            break;
+          }
+        }
+      }
+    }
+    return pages;
+  }
+}
