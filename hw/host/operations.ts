@@ -1,0 +1,139 @@
+/**
+ * The operations of a host: what an operator's act becomes. Every operation throws KernelError with errno, rule,
+ * detail and remedy, and then has changed nothing. Devices are named as in sysfs: `0000:6a:01.0`, or a UUID for an
+ * mdev. Byte strings are Uint8Array, addresses bigint.
+ */
+import type {
+  CapabilityState,
+  DeviceNode,
+  DmaResult,
+  DomainState,
+  GroupState,
+  HostEvent,
+  MachineState,
+  MdevDefinitionState,
+  MdevParentState,
+  MdevState,
+  PasidEntryState,
+  ReachCell,
+  Requirement,
+  RootBusNode,
+  UnitState,
+  WalkState,
+} from './state.ts';
+
+export type DmaAccess = 'read' | 'write';
+
+export interface DmaRequest {
+  /** PCI address or UUID of an mdev: the ADI behind it tags its own PASID. */
+  readonly device: string;
+  readonly iova: bigint;
+  readonly access: DmaAccess;
+  /** Writes: what the device sends. */
+  readonly bytes?: Uint8Array;
+  /** Reads: how much, in bytes (1 to 1 MiB). */
+  readonly lengthBytes?: number;
+  /**
+   * A PASID that the device is made to put on the request, in place of its own (for a PCI function: none). What a
+   * broken or hostile device would do.
+   */
+  readonly pasid?: number;
+}
+
+export interface WalkRequest {
+  readonly device: string;
+  /** Absent: the PASID of the mdev, or none for a PCI function. */
+  readonly pasid?: number;
+  readonly iova: bigint;
+  readonly access?: DmaAccess;
+}
+
+export interface MachineOptions {
+  /** RLIMIT_MEMLOCK in bytes; absent: no limit (CAP_IPC_LOCK). */
+  readonly lockLimitBytes?: bigint;
+  /** A process that drives devices itself, without guest (DPDK): its memory is one slot. */
+  readonly kind?: 'virtual machine' | 'process';
+}
+
+/** Acts. */
+export interface HostOperations {
+  enableAuxiliaryMode(device: string): void;
+  disableAuxiliaryMode(device: string): void;
+
+  /** @param uuid 8-4-4-4-12 hexadecimal digits. @param type Directory name of the type. */
+  createMdev(parent: string, type: string, uuid: string): void;
+  removeMdev(uuid: string): void;
+  /** mdevctl define: outlives a boot; `autostart` ones come back with their parent. */
+  defineMdev(parent: string, type: string, uuid: string, autostart: boolean): void;
+  undefineMdev(uuid: string): void;
+
+  bindDriver(device: string, driver: string): void;
+  unbindDriver(device: string): void;
+  /** Writes driver_override; undefined clears it. */
+  setDriverOverride(device: string, driver: string | undefined): void;
+  /** Writes sriov_numvfs. */
+  setVirtualFunctions(device: string, count: number): void;
+
+  /** @param memoryBytes Multiple of 2 MiB, at least 2 MiB. */
+  createMachine(name: string, memoryBytes: bigint, options?: MachineOptions): void;
+  startMachine(name: string): void;
+  /** Orderly: devices are closed, then the container. */
+  stopMachine(name: string): void;
+  /** SIGKILL: the kernel closes what was open, in the order of its descriptors. */
+  killMachine(name: string): void;
+  removeMachine(name: string): void;
+  /** Hot-plug: another memory slot above the present memory. */
+  addMemory(machine: string, bytes: bigint): void;
+  /** Gives a PCI function or an mdev to a machine, through a VFIO container of its own. */
+  assign(machine: string, device: string): void;
+  release(machine: string, device: string): void;
+  startDirtyTracking(machine: string): void;
+  stopDirtyTracking(machine: string): void;
+  /** Pages written since the last call (one migration round), as type1 counts them. */
+  queryDirtyPages(machine: string): bigint;
+
+  /** Lets the device do DMA: memory changes, or the unit records a fault. */
+  deviceDma(request: DmaRequest): DmaResult;
+  /** CPU access to a guest's memory, by guest physical address. */
+  readMachineMemory(machine: string, guestAddress: bigint, lengthBytes: number): Uint8Array;
+  writeMachineMemory(machine: string, guestAddress: bigint, bytes: Uint8Array): void;
+  /** A function-level reset through VFIO. */
+  resetDevice(device: string): void;
+
+  /** Forgets the events that were read. */
+  clearEvents(): void;
+}
+
+/** Questions: nothing changes. */
+export interface HostQueries {
+  deviceTree(): RootBusNode[];
+  device(name: string): DeviceNode | undefined;
+  capabilities(device: string): CapabilityState[];
+  /** All bytes of configuration space: 256 or 4096. */
+  configurationBytes(device: string): Uint8Array;
+  groups(): GroupState[];
+  group(id: number): GroupState | undefined;
+  mdevParents(): MdevParentState[];
+  mdevs(): MdevState[];
+  mdevDefinitions(): MdevDefinitionState[];
+  machineStates(): MachineState[];
+  machineState(name: string): MachineState | undefined;
+  domains(): DomainState[];
+  pasidEntries(): PasidEntryState[];
+  unitStates(): UnitState[];
+  events(): readonly HostEvent[];
+  /** What auxiliary mode takes, each with met or not and where it was read. All met: it can be switched on. */
+  auxiliaryModeRequirements(device: string): Requirement[];
+  /** What stands in the way of `assign`; empty: nothing. */
+  assignmentBlockers(machine: string, device: string): Requirement[];
+  /** The drivers that would accept the device. */
+  driversFor(device: string): string[];
+  explainTranslation(request: WalkRequest): WalkState;
+  /** Every device and ADI against every machine's memory, by walking as hardware does. */
+  isolationMatrix(): ReachCell[];
+  /**
+   * A hash (hex, 128 bits) over all that hardware can reach: the units' registers that matter and every table they
+   * lead to, configuration space, the memory of machines. Equal digests: the same machine.
+   */
+  digest(): string;
+}
