@@ -1,0 +1,230 @@
+/**
+ * What differs between the kernel generations, in one table. Code asks for a named behaviour, never for a version:
+ * `profile.dmaOwnership === 'viability'`, not `profile.name === '5.15'`. A part that needs a further difference adds a
+ * field here, with the source that shows it.
+ */
+export type ProfileName = '5.15' | '6.1' | '7.2';
+
+/**
+ * A defect of one generation that the emulation keeps, because what a running kernel does is the rule. The console
+ * points at these by name when one of them shapes what the operator sees.
+ */
+export interface KernelQuirk {
+  /** Stable name: "aux-stale-pasid". */
+  readonly name: string;
+  /** One sentence for people. */
+  readonly effect: string;
+  /** Where it was seen. */
+  readonly source: string;
+}
+
+export interface KernelProfile {
+  readonly name: ProfileName;
+  /** Full version that the rules were read from. */
+  readonly version: string;
+
+  // Groups, ownership, attachment (drivers/iommu/iommu.c)
+  /**
+   * Who keeps kernel DMA and user domains apart. 'viability': VFIO looks at the bound drivers, nothing refuses a
+   * binding (5.15). 'group': owner_cnt, one claim per group (6.1). 'device': the same, and a claim per device that the
+   * same owner may repeat (7.2).
+   */
+  readonly dmaOwnership: 'viability' | 'group' | 'device';
+  /** Auxiliary domains (IOMMU_DEV_FEAT_AUX, iommu_aux_attach_device). */
+  readonly auxiliaryDomains: boolean;
+  /** iommu_attach_device_pasid for any caller. */
+  readonly pasidAttach: boolean;
+  /** One blocking and one identity domain that belong to the driver, not to a group. */
+  readonly staticDomains: boolean;
+  /** use_default_domain refuses with EPROBE_DEFER while the group has no default domain yet. */
+  readonly deferUntilDefaultDomain: boolean;
+  /** Binding is allowed while an identity domain other than the default one is attached. */
+  readonly identityStandsForIdentity: boolean;
+  /** group_claim with a null owner: EINVAL; before, it was taken. */
+  readonly claimNeedsOwner: boolean;
+  /**
+   * A device with a direct (non-relaxable) RMRR: 'at-attach' refuses an unmanaged domain with EPERM, 'at-blocking'
+   * refuses the step to the blocking domain with EINVAL.
+   */
+  readonly reservedMemoryRefusal: 'at-attach' | 'at-blocking';
+
+  // Intel driver (drivers/iommu/intel)
+  /**
+   * Kind of table of a new paging domain in scalable mode. 'all-units': first level if every unit supports it.
+   * 'by-type': with both at hand first level for kernel DMA, second for user domains. 'by-device': first level
+   * wherever the unit of the device has it, unless the caller asks for what only second level can do.
+   */
+  readonly firstLevelChoice: 'all-units' | 'by-type' | 'by-device';
+  /** Width a new domain starts with: 57 bits cut down at attach, or the width of the unit behind the device. */
+  readonly domainWidth: 'widest-then-cut' | 'unit';
+  /** Scalable mode needs intel_iommu=sm_on; else it is on wherever the unit has it (unless sm_off). */
+  readonly scalableModeByDefault: boolean;
+  /** PASID, PRI and ATS are switched on when the device is probed; before, at the first attach. */
+  readonly deviceFeaturesAt: 'attach' | 'probe';
+  /** A PASID entry that goes: 'zero-then-flush' or 'present-bit-then-flush-then-zero'. */
+  readonly pasidTearDown: 'zero-first' | 'present-first';
+  /** PGSNP: set for every unmanaged domain, or only once the domain enforces snooping. */
+  readonly pageSnoop: 'unmanaged' | 'enforced';
+  /** SRE for paging domains: wherever the unit supports it (PASID other than 0), or never. */
+  readonly supervisorRequests: boolean;
+  /** map over something mapped: 'overwrites' with a warning, or EADDRINUSE. */
+  readonly mapOverMapping: 'overwrites' | 'refused';
+  /** errno for a mapping beyond the domain's width. */
+  readonly mapBeyondWidth: 'EFAULT' | 'ERANGE';
+
+  // VFIO (drivers/vfio)
+  /** errno for sizes and addresses that wrap in type1. */
+  readonly vfioWrapErrno: 'EINVAL' | 'EOVERFLOW';
+  /** mdev isolation by the parent's auxiliary domains (mdev_set_iommu_device). */
+  readonly mdevIommuDevice: boolean;
+  /** available_instances: counted by the parent driver alone, or by the core as well (EUSERS). */
+  readonly mdevInstanceCount: 'driver' | 'core';
+  /** /dev/iommu and per-device nodes. */
+  readonly iommufd: boolean;
+  /** struct ioasid_set allocator in the kernel. */
+  readonly ioasidAllocator: boolean;
+
+  readonly quirks: readonly KernelQuirk[];
+}
+
+const AUX_SOURCE = 'Linux 5.15.85, drivers/iommu/intel/iommu.c, seen on a running kernel';
+
+const QUIRKS_5_15 = [
+  {
+    name: 'aux-disable-leak',
+    effect:
+      'Disabling auxiliary mode with auxiliary domains attached only clears the flag: later detaches are ignored, so PASID entry, record and PASID stay until the mode is switched on again.',
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'aux-stale-pasid',
+    effect:
+      "A domain keeps the number of its released default PASID and uses it again without allocating it: EBUSY, or another domain's number released.",
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'aux-detach-underflow',
+    effect:
+      'An auxiliary detach of a pair that is not attached warns and releases the default PASID of a domain without records, even when somebody else owns the number now.',
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'aux-lost-on-normal-attach',
+    effect:
+      "A normal attach of a DMA or identity domain in auxiliary mode replaces the device's record: mode off, PASID table new, while the domains keep their (domain, device) records; a later auxiliary attach counts a user and writes no entry.",
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'aux-first-level-leftover',
+    effect:
+      'Auxiliary attach of a first-level domain on a unit without supervisor requests fails with EINVAL, leaves the root pointer in a not-present entry, and the PASID query answers a released number.',
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'aux-free-while-attached',
+    effect:
+      'Freeing a domain that is still attached in auxiliary mode leaves PASID entry, record and number behind; the entry points to freed memory.',
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'pasid-table-page',
+    effect:
+      "A PASID directory is at least one page (32,768 PASIDs), so a number beyond the device's own width fits its table.",
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'pasid-device-limit-only',
+    effect: "Allocation of a default PASID looks at the device's limit only, not at the width of the unit.",
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'aux-unmap-plain-device-tlb',
+    effect:
+      'An unmap flushes the device-TLB of an auxiliary device by the descriptor without PASID, which does not reach entries cached for its PASID.',
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'aux-enable-ignores-dvsec',
+    effect: 'The capability query demands the Intel SIOV DVSEC, enabling does not test it.',
+    source: AUX_SOURCE,
+  },
+] as const satisfies readonly KernelQuirk[];
+
+export type QuirkName = (typeof QUIRKS_5_15)[number]['name'];
+
+const LINUX_5_15: KernelProfile = {
+  name: '5.15',
+  version: '5.15.85',
+  dmaOwnership: 'viability',
+  auxiliaryDomains: true,
+  pasidAttach: false,
+  staticDomains: false,
+  deferUntilDefaultDomain: false,
+  identityStandsForIdentity: false,
+  claimNeedsOwner: false,
+  reservedMemoryRefusal: 'at-attach',
+  firstLevelChoice: 'all-units',
+  domainWidth: 'widest-then-cut',
+  scalableModeByDefault: false,
+  deviceFeaturesAt: 'attach',
+  pasidTearDown: 'zero-first',
+  pageSnoop: 'unmanaged',
+  supervisorRequests: true,
+  mapOverMapping: 'overwrites',
+  mapBeyondWidth: 'EFAULT',
+  vfioWrapErrno: 'EINVAL',
+  mdevIommuDevice: true,
+  mdevInstanceCount: 'driver',
+  iommufd: false,
+  ioasidAllocator: true,
+  quirks: QUIRKS_5_15,
+};
+
+const LINUX_6_1: KernelProfile = {
+  ...LINUX_5_15,
+  name: '6.1',
+  version: '6.1',
+  dmaOwnership: 'group',
+  auxiliaryDomains: false,
+  staticDomains: false,
+  identityStandsForIdentity: true,
+  firstLevelChoice: 'by-type',
+  pageSnoop: 'enforced',
+  mdevIommuDevice: false,
+  mdevInstanceCount: 'core',
+  quirks: [],
+};
+
+const LINUX_7_2: KernelProfile = {
+  ...LINUX_6_1,
+  name: '7.2',
+  version: '7.2.13',
+  dmaOwnership: 'device',
+  pasidAttach: true,
+  staticDomains: true,
+  deferUntilDefaultDomain: true,
+  identityStandsForIdentity: false,
+  claimNeedsOwner: true,
+  reservedMemoryRefusal: 'at-blocking',
+  firstLevelChoice: 'by-device',
+  domainWidth: 'unit',
+  deviceFeaturesAt: 'probe',
+  pasidTearDown: 'present-first',
+  supervisorRequests: false,
+  mapOverMapping: 'refused',
+  mapBeyondWidth: 'ERANGE',
+  vfioWrapErrno: 'EOVERFLOW',
+  iommufd: true,
+  ioasidAllocator: false,
+};
+
+export const KERNEL_PROFILES: Readonly<Record<ProfileName, KernelProfile>> = {
+  '5.15': LINUX_5_15,
+  '6.1': LINUX_6_1,
+  '7.2': LINUX_7_2,
+};
+
+/** The quirk of this name in the profile, or undefined where that generation doesn't have it. */
+export function quirkOf(profile: KernelProfile, name: QuirkName): KernelQuirk | undefined {
+  return profile.quirks.find((quirk) => quirk.name === name);
+}
