@@ -112,6 +112,14 @@ export class Field {
 
   /** Writes the value; bits of other fields stay. Address fields take the byte address. */
   set(words: Uint32Array, value: number | bigint, base = 0): void {
+    if (typeof value === 'number' && this.inOneWord && this.kind !== 'address' && value >= 0) {
+      const inPlace = (value << this.shift) >>> 0;
+      if ((inPlace & this.mask) >>> this.shift === value) {
+        const at = base + this.word;
+        words[at] = (words[at] & ~this.mask) | inPlace;
+        return;
+      }
+    }
     let rest = BigInt(value) >> this.scale;
     if (rest < 0n || rest >> BigInt(this.width) !== 0n) {
       throw new RangeError(

@@ -14,6 +14,11 @@ export interface MemoryPort {
   read(address: number, length: number): Uint8Array | undefined;
   write(address: number, bytes: Uint8Array): boolean;
   zero(address: number, length: number): boolean;
+  /**
+   * The CPU's own view of the 2 MiB with this number (address / 2 MiB) as little-endian words, for code that fills
+   * tables. Only for frames that an allocator gave out: nothing tests that they are installed.
+   */
+  chunkForWrite(number: number): Uint32Array;
 }
 
 /** One remapping unit's registers. `size` is 4 or 8; offsets are relative to the unit's base. */
