@@ -12,6 +12,10 @@ export interface FunctionDescription {
    * without hex dump; importers then rebuild what the text shows, and list in `unknown` what it does not show.
    */
   config?: string;
+  /**
+   * Bytes of configuration space when `config` is shorter: 64, 256 or 4096. What `config` leaves out at the end is zero.
+   */
+  configSize?: 64 | 256 | 4096;
   /** What the source could not show and a rule may depend on: "capabilities", "acs", "express type", "bus numbers". */
   unknown?: string[];
   /** Vendor and device by name, where the source had them. */
