@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { defineAction } from './action.ts';
+import { pciAddress } from './arguments.ts';
+import { allDevices, missingDevice } from './find.ts';
+
+/** A function-level reset. */
+export const resetDevice = defineAction({
+  name: 'device.reset',
+  title: 'Reset the device',
+  arguments: z.object({ device: pciAddress }),
+  danger: 'confirm',
+  disabledReason: (host, { device }) => missingDevice(host, device),
+  consequences: (_host, { device }) => [`whatever ${device} is doing is lost`],
+  run(host, { device }) {
+    host.resetDevice(device);
+    return { summary: `${device} was reset`, value: { device } };
+  },
+  linuxCommand: (_host, { device }) => [`echo 1 > /sys/bus/pci/devices/${device}/reset`],
+  candidates: (host) =>
+    allDevices(host)
+      .filter((device) => !device.isBridge)
+      .map((device) => device.address),
+});

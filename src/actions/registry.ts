@@ -1,0 +1,68 @@
+/** All actions by name. */
+import { usageError } from '../errors.ts';
+import type { Action } from './action.ts';
+import { disableAuxiliaryMode } from './device-aux-disable.ts';
+import { enableAuxiliaryMode } from './device-aux-enable.ts';
+import { bindDriver } from './device-bind.ts';
+import { deviceDma } from './device-dma.ts';
+import { overrideDriver } from './device-override.ts';
+import { resetDevice } from './device-reset.ts';
+import { unbindDriver } from './device-unbind.ts';
+import { queryDirtyPages, startDirtyTracking, stopDirtyTracking } from './dirty-tracking.ts';
+import { clearFaults } from './fault-clear.ts';
+import { createMdev } from './mdev-create.ts';
+import { defineMdev } from './mdev-define.ts';
+import { removeMdev } from './mdev-remove.ts';
+import { undefineMdev } from './mdev-undefine.ts';
+import { setVirtualFunctions } from './sriov-set.ts';
+import { addMemory } from './vm-add-memory.ts';
+import { assignDevice } from './vm-assign.ts';
+import { createMachine } from './vm-create.ts';
+import { killMachine } from './vm-kill.ts';
+import { releaseDevice } from './vm-release.ts';
+import { removeMachine } from './vm-remove.ts';
+import { startMachine } from './vm-start.ts';
+import { stopMachine } from './vm-stop.ts';
+import { writeMemory } from './vm-write.ts';
+
+export const actions: readonly Action[] = [
+  enableAuxiliaryMode,
+  disableAuxiliaryMode,
+  bindDriver,
+  unbindDriver,
+  overrideDriver,
+  resetDevice,
+  deviceDma,
+  setVirtualFunctions,
+  createMdev,
+  removeMdev,
+  defineMdev,
+  undefineMdev,
+  createMachine,
+  startMachine,
+  stopMachine,
+  killMachine,
+  removeMachine,
+  addMemory,
+  writeMemory,
+  assignDevice,
+  releaseDevice,
+  startDirtyTracking,
+  queryDirtyPages,
+  stopDirtyTracking,
+  clearFaults,
+];
+
+const byName = new Map(actions.map((action) => [action.name, action]));
+
+/** @throws ApplicationError USAGE with the nearest names when there is none of that name. */
+export function actionNamed(name: string): Action {
+  const found = byName.get(name);
+  if (found !== undefined) return found;
+  const [family] = name.split('.');
+  const near = actions.filter((action) => action.name.startsWith(`${family}.`)).map((action) => action.name);
+  throw usageError(
+    `there is no action "${name}"`,
+    `${near.length > 0 ? `near: ${near.join(', ')}; ` : ''}all: vtdeck do --list`,
+  );
+}

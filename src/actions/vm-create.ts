@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { defineAction } from './action.ts';
+import { machineName, memorySize, sizeInBytes } from './arguments.ts';
+
+export const createMachine = defineAction({
+  name: 'vm.create',
+  title: 'Create a virtual machine',
+  arguments: z.object({
+    vm: machineName,
+    memory: memorySize.default('512M').describe('RAM, a multiple of 2M, such as 512M'),
+    lockLimit: memorySize.optional().describe('RLIMIT_MEMLOCK of its process (none when left out)'),
+    kind: z
+      .enum(['virtual machine', 'process'])
+      .default('virtual machine')
+      .describe('a guest under QEMU, or a process that drives devices itself (DPDK)'),
+  }),
+  danger: 'none',
+  disabledReason: (host, { vm }) =>
+    vm !== undefined && host.machineState(vm) !== undefined
+      ? `there is a virtual machine ${vm} already`
+      : undefined,
+  run(host, { vm, memory, lockLimit, kind }) {
+    host.createMachine(vm, sizeInBytes(memory), {
+      kind,
+      ...(lockLimit === undefined ? {} : { lockLimitBytes: sizeInBytes(lockLimit) }),
+    });
+    return { summary: `${vm} is there, with ${memory} of memory`, value: { vm, memory, kind } };
+  },
+  linuxCommand: (_host, { vm, memory, kind, lockLimit }) => [
+    ...(lockLimit === undefined ? [] : [`ulimit -l ${sizeInBytes(lockLimit) / 1024n}`]),
+    kind === 'process'
+      ? `dpdk-testpmd --file-prefix=${vm} --socket-mem=${sizeInBytes(memory) >> 20n} -- -i`
+      : `qemu-system-x86_64 -name ${vm} -machine q35,accel=kvm -m ${sizeInBytes(memory) >> 20n}M -S`,
+  ],
+});

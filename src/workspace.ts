@@ -1,0 +1,85 @@
+/**
+ * A session at work: the host as it is now, the journal that led there, and the one way to change it. Screens and
+ * commands read `host` and dispatch actions; they never call the host's operations themselves.
+ */
+import type { Host, ProfileName } from '../hw/index.ts';
+import type { ArgumentValues } from './actions/action.ts';
+import type { ApplicationError } from './errors.ts';
+
+/** What became of a dispatched action. */
+export type Outcome =
+  | {
+      readonly ok: true;
+      readonly summary: string;
+      readonly value: unknown;
+      readonly commands: readonly string[];
+    }
+  | { readonly ok: false; readonly error: ApplicationError };
+
+/** One act of the journal. */
+export interface JournalEntry {
+  /** Ascending from 1; never used twice in a session. */
+  readonly id: number;
+  /** The act before it on its branch; 0: the empty host. */
+  readonly parent: number;
+  readonly action: string;
+  readonly args: ArgumentValues;
+  /** Milliseconds since 1970, when it was done. */
+  readonly at: number;
+}
+
+/** A line of the command log: the real Linux command of an act. */
+export interface CommandLogEntry {
+  readonly id: number;
+  readonly summary: string;
+  readonly commands: readonly string[];
+}
+
+/** A way of going on that was left by undoing and acting otherwise. */
+export interface Branch {
+  readonly name: string;
+  /** Its last act. */
+  readonly tip: number;
+  readonly acts: number;
+  readonly current: boolean;
+}
+
+export interface Workspace {
+  /** As of now. Read it anew after each change: undo and refused acts replace the object. */
+  readonly host: Host;
+  readonly profile: ProfileName;
+  readonly sessionName: string;
+  readonly readOnly: boolean;
+  /** Why it is read-only, who has it ("process 1234 on alpha since 09:12"); undefined when it is not. */
+  readonly readOnlyReason: string | undefined;
+  /** What was repaired or noticed while opening, for the operator to read once. */
+  readonly notices: readonly string[];
+  /** Counts up at every change; cheap to compare. */
+  readonly version: number;
+  /** The acts from the empty host to now, oldest first. */
+  readonly journal: readonly JournalEntry[];
+  /** Acts that redo would do, next first. */
+  readonly redoable: readonly JournalEntry[];
+  readonly commandLog: readonly CommandLogEntry[];
+  readonly branches: readonly Branch[];
+  /** Acts since the last save. */
+  readonly unsavedActs: number;
+  /** While travelling: the act as of which the host is shown; undefined: now. */
+  readonly travellingAt: number | undefined;
+
+  /** Runs an action by name. Never throws for what an operator can cause: the outcome says it. */
+  dispatch(name: string, args?: Readonly<Record<string, unknown>>): Outcome;
+  /** Why the action can't run now with what is known of its arguments; undefined: it can. */
+  disabledReason(name: string, args?: Readonly<Record<string, unknown>>): string | undefined;
+  undo(): Outcome;
+  redo(): Outcome;
+  /** Goes to the tip of a branch. */
+  switchBranch(name: string): Outcome;
+  /** Shows the host as of an act of this journal (0: before the first); undefined comes back to now. Changes nothing. */
+  travel(to: number | undefined): Outcome;
+  /** Writes the snapshot; everything was on disk before, in the journal. */
+  save(): Outcome;
+  subscribe(listener: () => void): () => void;
+  /** Saves, gives the lock back. The workspace can't be used afterwards. */
+  close(): void;
+}
