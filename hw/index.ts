@@ -2,6 +2,8 @@
  * The only door of the emulated host: what src/ and views/ may use of it.
  */
 
+export { type DeviceScope, ScopeType } from './acpi/dmar.ts';
+export { writeDmar } from './acpi/dmar-writer.ts';
 export type {
   DmaRequest,
   HostOperations,
@@ -13,4 +15,22 @@ export type * from './host/state.ts';
 export type { Host, ProfileName } from './host.ts';
 export type { FunctionDescription, HostDescription, UnitDescription } from './host-description.ts';
 export { KernelError } from './kernel/errno.ts';
+export { Acs } from './pci/capabilities/acs.ts';
+export { Ari } from './pci/capabilities/ari.ts';
+export { Ats } from './pci/capabilities/ats.ts';
+export { SiovDvsec } from './pci/capabilities/dvsec.ts';
+export { Express } from './pci/capabilities/express.ts';
+export { Msi } from './pci/capabilities/msi.ts';
+export { MsiX } from './pci/capabilities/msix.ts';
+export { PasidCapability } from './pci/capabilities/pasid.ts';
+export { PowerManagement } from './pci/capabilities/power-management.ts';
+export { Pri } from './pci/capabilities/pri.ts';
+export { Sriov } from './pci/capabilities/sriov.ts';
+export {
+  bridgeConfiguration,
+  capability,
+  endpointConfiguration,
+  type PlacedCapability,
+} from './pci/configuration-builder.ts';
 export type { TraceEvent } from './trace.ts';
+export { encodeCapabilities } from './vtd/registers.ts';
