@@ -279,7 +279,7 @@ export function sriov(options: {
     virtualFunctionDeviceId: options.deviceId,
     supportedPageSizes: 0x553,
     systemPageSize: 1,
-    virtualFunctionBar0: Number(options.baseAddress & 0xfffffff0n) | 0xc,
+    virtualFunctionBar0: (Number(options.baseAddress & 0xfffffff0n) | 0xc) >>> 0,
     virtualFunctionBar1: Number(options.baseAddress >> 32n),
   });
 }
