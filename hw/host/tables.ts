@@ -1,0 +1,212 @@
+/**
+ * The translation tables of a unit as they lie in memory: everything that hardware can reach from its root table
+ * pointer. Read-only; for screens, digests and invariants.
+ */
+import {
+  LegacyContextEntry,
+  LegacyRootEntry,
+  PasidDirectoryEntry,
+  PasidTableEntry,
+  ScalableContextEntry,
+  ScalableRootEntry,
+  TranslationType,
+} from '../vtd/layouts.ts';
+import { TableMode } from '../vtd/registers.ts';
+
+/** Memory as read here: 32-bit words at aligned byte addresses. */
+export interface WordMemory {
+  read32(address: number): number;
+}
+
+const PAGE_BYTES = 4096;
+
+export interface ContextEntryInMemory {
+  readonly requesterId: number;
+  /** Physical byte address. */
+  readonly address: number;
+  readonly words: Uint32Array;
+  readonly scalable: boolean;
+}
+
+export interface PasidEntryInMemory {
+  readonly requesterId: number;
+  readonly pasid: number;
+  readonly address: number;
+  readonly words: Uint32Array;
+}
+
+/** A top table of paging entries that some entry points to. */
+export interface PagingRoot {
+  readonly kind: 'first-level' | 'second-level';
+  /** Physical byte address of the top table. */
+  readonly address: number;
+  readonly levels: number;
+}
+
+export function readWords(memory: WordMemory, address: number, count: number): Uint32Array {
+  const words = new Uint32Array(count);
+  for (let index = 0; index < count; index += 1) words[index] = memory.read32(address + index * 4);
+  return words;
+}
+
+/** Present context entries below the root table that RTADDR holds, by requester id. */
+export function* contextEntries(
+  memory: WordMemory,
+  rootTableAddress: bigint,
+): Generator<ContextEntryInMemory> {
+  const mode = Number((rootTableAddress >> 10n) & 3n);
+  const root = Number(rootTableAddress & ~0xfffn);
+  if (mode !== TableMode.legacy && mode !== TableMode.scalable) return;
+  for (let bus = 0; bus < 256; bus += 1) {
+    const words = readWords(memory, root + bus * 16, 4);
+    if (mode === TableMode.legacy) {
+      if (!LegacyRootEntry.fields.present.isSet(words)) continue;
+      const table = LegacyRootEntry.fields.contextTablePointer.get(words);
+      yield* contextTable(memory, table, bus << 8, 256, false);
+      continue;
+    }
+    const { lowerPresent, lowerContextTablePointer, upperPresent, upperContextTablePointer } =
+      ScalableRootEntry.fields;
+    if (lowerPresent.isSet(words))
+      yield* contextTable(memory, lowerContextTablePointer.get(words), bus << 8, 128, true);
+    if (upperPresent.isSet(words))
+      yield* contextTable(memory, upperContextTablePointer.get(words), (bus << 8) | 0x80, 128, true);
+  }
+}
+
+function* contextTable(
+  memory: WordMemory,
+  table: number,
+  firstRequesterId: number,
+  entries: number,
+  scalable: boolean,
+): Generator<ContextEntryInMemory> {
+  const bytes = PAGE_BYTES / entries;
+  for (let index = 0; index < entries; index += 1) {
+    const address = table + index * bytes;
+    if ((memory.read32(address) & 1) === 0) continue;
+    yield {
+      requesterId: firstRequesterId + index,
+      address,
+      words: readWords(memory, address, bytes / 4),
+      scalable,
+    };
+  }
+}
+
+/** Present PASID-table entries of a scalable-mode context entry, in order of PASIDs. */
+export function* pasidEntries(
+  memory: WordMemory,
+  context: ContextEntryInMemory,
+): Generator<PasidEntryInMemory> {
+  const { pasidDirectoryPointer, pasidDirectorySize } = ScalableContextEntry.fields;
+  const directory = pasidDirectoryPointer.get(context.words);
+  const entries = 2 ** (pasidDirectorySize.get(context.words) + 7);
+  for (let index = 0; index < entries; index += 1) {
+    const words = readWords(memory, directory + index * 8, 2);
+    if (!PasidDirectoryEntry.fields.present.isSet(words)) continue;
+    const table = PasidDirectoryEntry.fields.pasidTablePointer.get(words);
+    for (let slot = 0; slot < 64; slot += 1) {
+      const address = table + slot * 64;
+      if ((memory.read32(address) & 1) === 0) continue;
+      yield {
+        requesterId: context.requesterId,
+        pasid: index * 64 + slot,
+        address,
+        words: readWords(memory, address, 16),
+      };
+    }
+  }
+}
+
+/** Where a legacy context entry or a PASID-table entry sends its requests; empty for pass-through. */
+export function pagingRoots(entry: { readonly words: Uint32Array }, kind: 'context' | 'pasid'): PagingRoot[] {
+  if (kind === 'context') {
+    const { translationType, secondLevelPointer, addressWidth } = LegacyContextEntry.fields;
+    if (translationType.get(entry.words) >= 2) return [];
+    return [
+      {
+        kind: 'second-level',
+        address: secondLevelPointer.get(entry.words),
+        levels: addressWidth.get(entry.words) + 2,
+      },
+    ];
+  }
+  const fields = PasidTableEntry.fields;
+  const type = fields.translationType.get(entry.words);
+  const roots: PagingRoot[] = [];
+  if (type === TranslationType.secondLevel || type === TranslationType.nested)
+    roots.push({
+      kind: 'second-level',
+      address: fields.secondLevelPointer.get(entry.words),
+      levels: fields.addressWidth.get(entry.words) + 2,
+    });
+  // The first level of a nested entry lies in guest memory, at a guest address.
+  if (type === TranslationType.firstLevel)
+    roots.push({
+      kind: 'first-level',
+      address: fields.firstLevelPointer.get(entry.words),
+      levels: fields.firstLevelPagingMode.get(entry.words) === 1 ? 5 : 4,
+    });
+  return roots;
+}
+
+/** A leaf of a paging structure. */
+export interface Leaf {
+  /** First page (iova >> 12) and pages it covers. */
+  readonly page: number;
+  readonly pages: number;
+  readonly frame: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** Every table below a root, the top one first, each once. The callback gets its level and address. */
+export function forEachTable(
+  memory: WordMemory,
+  root: PagingRoot,
+  visit: (address: number, level: number) => void,
+): void {
+  const presentMask = root.kind === 'first-level' ? 1 : 3;
+  const walk = (table: number, level: number): void => {
+    visit(table, level);
+    if (level === 1) return;
+    for (let offset = 0; offset < PAGE_BYTES; offset += 8) {
+      const low = memory.read32(table + offset);
+      if ((low & presentMask) === 0 || (low & 0x80) !== 0) continue;
+      walk(tableAddress(low, memory.read32(table + offset + 4)), level - 1);
+    }
+  };
+  walk(root.address, root.levels);
+}
+
+/** Every leaf below a root, ascending. Rights are those of the leaf's whole path. */
+export function forEachLeaf(memory: WordMemory, root: PagingRoot, visit: (leaf: Leaf) => void): void {
+  const first = root.kind === 'first-level';
+  const walk = (table: number, level: number, page: number, readable: boolean, writable: boolean): void => {
+    const pages = 2 ** ((level - 1) * 9);
+    for (let index = 0; index < 512; index += 1) {
+      const low = memory.read32(table + index * 8);
+      if ((low & (first ? 1 : 3)) === 0) continue;
+      const reads = readable && (first || (low & 1) !== 0);
+      const writes = writable && (low & 2) !== 0;
+      const at = page + index * pages;
+      const target = tableAddress(low, memory.read32(table + index * 8 + 4));
+      if (level > 1 && (low & 0x80) === 0) walk(target, level - 1, at, reads, writes);
+      else
+        visit({
+          page: at,
+          pages,
+          frame: Math.floor(target / PAGE_BYTES / pages) * pages,
+          readable: reads,
+          writable: writes,
+        });
+    }
+  };
+  walk(root.address, root.levels, 0, true, true);
+}
+
+/** Bits 51:12 of an entry, as a byte address. */
+function tableAddress(low: number, high: number): number {
+  return (high & 0xfffff) * 0x100000000 + ((low & 0xfffff000) >>> 0);
+}
