@@ -8,7 +8,7 @@ import { DescriptorTable, OpenFile, type OpenFileObject } from './file.ts';
 import type { UserPages } from './user-pages.ts';
 
 /** Capabilities that VFIO and IOMMUFD ask for. */
-export type Capability = 'CAP_IPC_LOCK' | 'CAP_SYS_RAWIO' | 'CAP_SYS_ADMIN';
+export type Capability = 'CAP_IPC_LOCK' | 'CAP_SYS_RAWIO' | 'CAP_SYS_ADMIN' | 'CAP_SYS_RESOURCE';
 
 /** RLIMIT_MEMLOCK of a fresh process since Linux 5.16: 8 MiB. */
 const DEFAULT_MEMORY_LOCK_BYTES = 8 * 1024 * 1024;

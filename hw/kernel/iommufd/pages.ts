@@ -1,0 +1,275 @@
+/**
+ * struct iopt_pages: a stretch of user memory or of a file that areas of one or more IOAS show to devices. Pages are
+ * pinned when a page table or an access needs them, once however many need them, and charged once.
+ * (drivers/iommu/iommufd/pages.c)
+ */
+import type { Frame } from '../../memory/types.ts';
+import { KernelError } from '../errno.ts';
+import type { AddressSpace, PinnedRun } from '../process/address-space.ts';
+import type { MemoryFile } from '../process/memory-file.ts';
+import type { Process } from '../process/process.ts';
+
+const PAGE = 4096;
+const CHUNK = 512;
+
+/**
+ * Who is charged for pinned pages. 'user': all processes of a user together, against the limit of the process; 'mm':
+ * the process alone, as VFIO's type1 does it; 'none': the process may lock as much as it likes (CAP_IPC_LOCK).
+ * Whatever the mode, the pages count in the process's VmPin.
+ */
+export type AccountMode = 'user' | 'mm' | 'none';
+
+/** user_struct.locked_vm: pages charged to each user id. */
+export class UserAccounts {
+  private readonly lockedPages = new Map<number, number>();
+
+  pagesOf(userId: number): number {
+    return this.lockedPages.get(userId) ?? 0;
+  }
+
+  add(userId: number, pages: number): void {
+    this.lockedPages.set(userId, this.pagesOf(userId) + pages);
+  }
+}
+
+/** Where the pages are. */
+export type PageSource =
+  /** From this page of the process's addresses on. */
+  | { readonly kind: 'user'; readonly firstPage: number }
+  /** From this page of a file on; no memory file: the descriptor was something that has no pages (EINVAL at pinning). */
+  | { readonly kind: 'file'; readonly file: MemoryFile | undefined; readonly firstPage: number };
+
+/** Pins and frames of 512 pages. */
+interface Chunk {
+  readonly frames: Float64Array;
+  /** How many page table ranges and accesses hold each page. */
+  readonly users: Uint32Array;
+}
+
+const run: PinnedRun = { frame: 0, count: 0, reserved: false };
+
+export class SharedPages {
+  readonly source: PageSource;
+  /** Pages from the first to the last that the areas may show. */
+  readonly count: number;
+  /** Devices may write (the mapping asked for WRITEABLE). */
+  readonly writable: boolean;
+  accountMode: AccountMode;
+  /** Who is charged and whose memory it is. */
+  private process: Process;
+  private userId: number;
+  private readonly accounts: UserAccounts;
+  private readonly chunks = new Map<number, Chunk>();
+  private lastNumber = -1;
+  private lastChunk: Chunk | undefined;
+  private references = 1;
+  /** Pages pinned now, and how many of them are charged. */
+  private pinned = 0;
+  private charged = 0;
+
+  constructor(
+    process: Process,
+    accounts: UserAccounts,
+    source: PageSource,
+    count: number,
+    writable: boolean,
+    accountMode: AccountMode,
+  ) {
+    this.process = process;
+    this.userId = process.userId;
+    this.accounts = accounts;
+    this.source = source;
+    this.count = count;
+    this.writable = writable;
+    this.accountMode = accountMode;
+  }
+
+  /** mm_struct of the process that mapped the pages. */
+  get memory(): AddressSpace {
+    return this.process.memory;
+  }
+
+  get pinnedPages(): number {
+    return this.pinned;
+  }
+
+  get isFile(): boolean {
+    return this.source.kind === 'file';
+  }
+
+  get(): this {
+    this.references += 1;
+    return this;
+  }
+
+  put(): void {
+    this.references -= 1;
+    if (this.references === 0 && this.source.kind === 'file') this.source.file?.put();
+  }
+
+  /**
+   * Holds pages [first, first + count) once more and pins those that nobody held. Nothing is charged yet: see
+   * `settle`. @throws KernelError EFAULT for memory that is not there, EINVAL for a file without such pages; then
+   * nothing is held.
+   */
+  hold(first: number, count: number): void {
+    let index = first;
+    try {
+      while (index < first + count) {
+        const chunk = this.chunk(index);
+        const at = index % CHUNK;
+        if (chunk.users[at] > 0) {
+          chunk.users[at] += 1;
+          index += 1;
+        } else {
+          index += this.pinFrom(index, Math.min(first + count - index, CHUNK - at), chunk);
+        }
+      }
+    } catch (error) {
+      this.drop(first, index - first);
+      throw error;
+    }
+  }
+
+  /** Gives the hold back; pages that nobody holds any more are unpinned. Call `settle` afterwards. */
+  drop(first: number, count: number): void {
+    for (let index = first; index < first + count; index += 1) {
+      const chunk = this.chunk(index);
+      const at = index % CHUNK;
+      chunk.users[at] -= 1;
+      if (chunk.users[at] > 0) continue;
+      this.unpin(chunk.frames[at]);
+      this.pinned -= 1;
+    }
+    if (this.pinned === 0) {
+      this.chunks.clear();
+      this.lastChunk = undefined;
+      this.lastNumber = -1;
+    }
+  }
+
+  /**
+   * Makes the charge equal to what is pinned. @throws KernelError ENOMEM when the limit (RLIMIT_MEMLOCK of the process
+   * that mapped) doesn't allow it; nothing is charged then.
+   */
+  settle(): void {
+    const change = this.pinned - this.charged;
+    if (change === 0) return;
+    if (this.accountMode !== 'none') {
+      if (change > 0) this.checkLimit(change);
+      if (this.accountMode === 'user') this.accounts.add(this.userId, change);
+      else this.process.memory.lockedPages += change;
+    }
+    this.process.memory.pinnedPages += change;
+    this.charged = this.pinned;
+  }
+
+  /** The frame of a page that is held. */
+  frame(index: number): Frame {
+    return this.chunk(index).frames[index % CHUNK] as Frame;
+  }
+
+  isHeld(index: number): boolean {
+    return (this.chunks.get(Math.floor(index / CHUNK))?.users[index % CHUNK] ?? 0) > 0;
+  }
+
+  /**
+   * IOAS_CHANGE_PROCESS: the charge moves to another process. Only pages of files can move, whose content does not
+   * hang on an address space. @throws KernelError ENOMEM when the new one's limit doesn't allow it.
+   */
+  moveTo(process: Process): void {
+    const pages = this.charged;
+    const [before, userBefore] = [this.process, this.userId];
+    this.process = process;
+    this.userId = process.userId;
+    this.charged = 0;
+    try {
+      this.settle();
+    } catch (error) {
+      this.process = before;
+      this.userId = userBefore;
+      this.charged = pages;
+      throw error;
+    }
+    if (this.accountMode === 'user') this.accounts.add(userBefore, -pages);
+    if (this.accountMode === 'mm') before.memory.lockedPages -= pages;
+    before.memory.pinnedPages -= pages;
+  }
+
+  private checkLimit(change: number): void {
+    const limit = Math.floor(this.process.memoryLockLimitBytes / PAGE);
+    const now =
+      this.accountMode === 'user' ? this.accounts.pagesOf(this.userId) : this.process.memory.lockedPages;
+    if (now + change <= limit) return;
+    throw new KernelError(
+      'ENOMEM',
+      'RLIMIT_MEMLOCK',
+      `${now} pages are locked by ${this.accountMode === 'user' ? `user ${this.userId}` : this.process.name}, ${change} more are wanted and ${limit} are allowed`,
+      'Raise the limit on locked memory (LimitMEMLOCK of the unit, or /etc/security/limits.conf).',
+    );
+  }
+
+  /** Pins up to `max` pages from `index`, none of them held, in this chunk. The number pinned. */
+  private pinFrom(index: number, max: number, chunk: Chunk): number {
+    const at = index % CHUNK;
+    if (this.source.kind === 'file') {
+      this.pinFile(this.source, index);
+    } else {
+      this.process.memory.pin(this.source.firstPage + index, max, this.writable, run);
+      if (run.reserved) this.refuseDeviceMemory(index);
+    }
+    let count = 0;
+    while (count < run.count && chunk.users[at + count] === 0) {
+      chunk.frames[at + count] = run.frame + count;
+      chunk.users[at + count] = 1;
+      count += 1;
+    }
+    // Pages behind one that is held already were pinned along: they are met again, held or not.
+    if (count < run.count) this.process.memory.unpin(run.frame + count, run.count - count);
+    this.pinned += count;
+    return count;
+  }
+
+  private pinFile(source: Extract<PageSource, { kind: 'file' }>, index: number): void {
+    const file = source.file;
+    const page = source.firstPage + index;
+    if (file === undefined || page * PAGE >= file.sizeBytes) {
+      throw new KernelError(
+        'EINVAL',
+        'memfd_pin_folios',
+        file === undefined ? 'the file has no pages that can be pinned' : `page ${page} is behind the file's end`,
+        'Map a memfd or a file of hugetlbfs, within its size.',
+      );
+    }
+    run.frame = file.pin(page);
+    run.count = 1;
+    run.reserved = false;
+  }
+
+  private refuseDeviceMemory(index: number): never {
+    // pin_user_pages takes no VM_PFNMAP: registers of another device reach an IOAS as dma-buf only.
+    throw new KernelError(
+      'EFAULT',
+      'pin_user_pages',
+      `page ${index} of the range is device memory, which IOMMUFD cannot pin`,
+    );
+  }
+
+  private unpin(frame: number): void {
+    if (this.source.kind === 'file') this.source.file?.unpin(frame);
+    else this.process.memory.unpin(frame, 1);
+  }
+
+  private chunk(index: number): Chunk {
+    const number = Math.floor(index / CHUNK);
+    if (number === this.lastNumber) return this.lastChunk as Chunk;
+    let chunk = this.chunks.get(number);
+    if (chunk === undefined) {
+      chunk = { frames: new Float64Array(CHUNK), users: new Uint32Array(CHUNK) };
+      this.chunks.set(number, chunk);
+    }
+    this.lastNumber = number;
+    this.lastChunk = chunk;
+    return chunk;
+  }
+}
