@@ -59,6 +59,8 @@ export interface KernelProfile {
   readonly domainWidth: 'widest-then-cut' | 'unit';
   /** Scalable mode needs intel_iommu=sm_on; else it is on wherever the unit has it (unless sm_off). */
   readonly scalableModeByDefault: boolean;
+  /** Units that flush their caches themselves at SRTP (CAP.ESRTPS) are spared the global flushes. */
+  readonly trustsSelfFlush: boolean;
   /** PASID, PRI and ATS are switched on when the device is probed; before, at the first attach. */
   readonly deviceFeaturesAt: 'attach' | 'probe';
   /** A PASID entry that goes: 'zero-then-flush' or 'present-bit-then-flush-then-zero'. */
@@ -67,6 +69,8 @@ export interface KernelProfile {
   readonly pageSnoop: 'unmanaged' | 'enforced';
   /** SRE for paging domains: wherever the unit supports it (PASID other than 0), or never. */
   readonly supervisorRequests: boolean;
+  /** First-level entries carry XD everywhere, and A and D only for the kernel's own DMA. */
+  readonly firstLevelExecuteDisable: boolean;
   /** map over something mapped: 'overwrites' with a warning, or EADDRINUSE. */
   readonly mapOverMapping: 'overwrites' | 'refused';
   /** errno for a mapping beyond the domain's width. */
@@ -75,6 +79,23 @@ export interface KernelProfile {
   // VFIO (drivers/vfio)
   /** errno for sizes and addresses that wrap in type1. */
   readonly vfioWrapErrno: 'EINVAL' | 'EOVERFLOW';
+  /** pgsize_bitmap of a container without IOMMU domain: all ones, or all sizes from the CPU's page up. */
+  readonly vfioInitialPageSizes: bigint;
+  /**
+   * UPDATE_VADDR as reworked in 6.2: EBUSY beside a mediated device and for a group that joins while addresses are
+   * suspended (before, callers waited), and the charge moves to the process that updates.
+   */
+  readonly reworkedVaddrUpdate: boolean;
+  /** UNMAP stops at a mapping that another process made. */
+  readonly unmapStopsAtOtherProcess: boolean;
+  /** type1 asks the domain to enforce cache coherency; before, it asks the bus whether all units can. */
+  readonly type1EnforcesCoherency: boolean;
+  /** type1 maps two pages and unmaps one in a fresh domain to learn about large pages (fgsp). */
+  readonly type1TestsSuperpages: boolean;
+  /** CHECK_EXTENSION(TYPE1_NESTING_IOMMU) answers 1. */
+  readonly type1Nesting: boolean;
+  /** errno of SET_CONTAINER for a descriptor that is neither a container nor an IOMMUFD. */
+  readonly notAContainerErrno: 'EINVAL' | 'EBADFD';
   /** mdev isolation by the parent's auxiliary domains (mdev_set_iommu_device). */
   readonly mdevIommuDevice: boolean;
   /** available_instances: counted by the parent driver alone, or by the core as well (EUSERS). */
@@ -166,13 +187,22 @@ const LINUX_5_15: KernelProfile = {
   firstLevelChoice: 'all-units',
   domainWidth: 'widest-then-cut',
   scalableModeByDefault: false,
+  trustsSelfFlush: false,
   deviceFeaturesAt: 'attach',
   pasidTearDown: 'zero-first',
   pageSnoop: 'unmanaged',
   supervisorRequests: true,
+  firstLevelExecuteDisable: true,
   mapOverMapping: 'overwrites',
   mapBeyondWidth: 'EFAULT',
   vfioWrapErrno: 'EINVAL',
+  vfioInitialPageSizes: 0xffff_ffff_ffff_ffffn,
+  reworkedVaddrUpdate: false,
+  unmapStopsAtOtherProcess: true,
+  type1EnforcesCoherency: false,
+  type1TestsSuperpages: true,
+  type1Nesting: true,
+  notAContainerErrno: 'EINVAL',
   mdevIommuDevice: true,
   mdevInstanceCount: 'driver',
   iommufd: false,
@@ -190,6 +220,10 @@ const LINUX_6_1: KernelProfile = {
   identityStandsForIdentity: true,
   firstLevelChoice: 'by-type',
   pageSnoop: 'enforced',
+  vfioInitialPageSizes: 0xffff_ffff_ffff_f000n,
+  unmapStopsAtOtherProcess: false,
+  type1EnforcesCoherency: true,
+  notAContainerErrno: 'EBADFD',
   mdevIommuDevice: false,
   mdevInstanceCount: 'core',
   quirks: [],
@@ -208,12 +242,18 @@ const LINUX_7_2: KernelProfile = {
   reservedMemoryRefusal: 'at-blocking',
   firstLevelChoice: 'by-device',
   domainWidth: 'unit',
+  scalableModeByDefault: true,
+  trustsSelfFlush: true,
   deviceFeaturesAt: 'probe',
   pasidTearDown: 'present-first',
   supervisorRequests: false,
+  firstLevelExecuteDisable: false,
   mapOverMapping: 'refused',
   mapBeyondWidth: 'ERANGE',
   vfioWrapErrno: 'EOVERFLOW',
+  reworkedVaddrUpdate: true,
+  type1TestsSuperpages: false,
+  type1Nesting: false,
   iommufd: true,
   ioasidAllocator: false,
 };

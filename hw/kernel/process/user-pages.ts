@@ -5,19 +5,17 @@
  */
 import type { Frame } from '../../memory/types.ts';
 import type { MemoryPort } from '../../port.ts';
-import { KernelError } from '../errno.ts';
 
 /** Frames in a 2 MiB block. */
 export const BLOCK_FRAMES = 512;
 const BLOCK_SHIFT = 9;
 const PAGE_SHIFT = 12;
 
-/** Where blocks of 2 MiB of physical memory come from. */
-export interface BlockSource {
-  /** First frame of a free block of 512 frames on a 2 MiB boundary, or undefined when memory is used up. */
-  allocateBlock(): Frame | undefined;
-  /** Gives such a block back. */
-  freeBlock(first: Frame): void;
+/** Where blocks of 2 MiB of physical memory come from: the kernel's page allocator, or a part of it. */
+export interface FrameSource {
+  /** First of `count` consecutive free frames, a multiple of `alignment`. @throws KernelError ENOMEM */
+  allocateRun(count: number, alignment: number): Frame;
+  release(first: Frame, count: number): void;
 }
 
 /** How the 512 frames of a block are in use. */
@@ -42,13 +40,13 @@ function scattered(index: number): number {
 /** alloc_page, get_page and put_page for user memory. */
 export class UserPages {
   readonly memory: MemoryPort;
-  private readonly source: BlockSource;
+  private readonly source: FrameSource;
   private readonly blocks = new Map<number, Block>();
   /** Blocks of small pages with room, the last one first. */
   private readonly roomy: Block[] = [];
   private lastBlock: Block | undefined;
 
-  constructor(memory: MemoryPort, source: BlockSource) {
+  constructor(memory: MemoryPort, source: FrameSource) {
     this.memory = memory;
     this.source = source;
   }
@@ -135,14 +133,7 @@ export class UserPages {
   }
 
   private newBlock(huge: boolean): Block {
-    const first = this.source.allocateBlock();
-    if (first === undefined)
-      throw new KernelError(
-        'ENOMEM',
-        'memory',
-        'no free physical memory for user pages',
-        'free memory of a guest',
-      );
+    const first = this.source.allocateRun(BLOCK_FRAMES, BLOCK_FRAMES);
     const block: Block = {
       first,
       references: huge ? undefined : new Int32Array(BLOCK_FRAMES),
@@ -158,6 +149,6 @@ export class UserPages {
   private release(block: Block): void {
     this.blocks.delete(Math.floor(block.first / BLOCK_FRAMES));
     if (this.lastBlock === block) this.lastBlock = undefined;
-    this.source.freeBlock(block.first as Frame);
+    this.source.release(block.first as Frame, BLOCK_FRAMES);
   }
 }

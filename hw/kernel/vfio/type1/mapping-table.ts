@@ -1,0 +1,243 @@
+/**
+ * The user mappings of a container (the dma_list of vfio_iommu): non-overlapping page ranges, found by address. A
+ * mapping is a row of a column store, addressed by its slot; a directory of sorted leaves of up to 512 starts finds
+ * it. Typed arrays throughout: a mapping costs some 40 bytes and no object, so that a million of them are no burden.
+ *
+ * Pages are iova >> 12 as Numbers: up to 2^52, exact.
+ */
+
+const LEAF = 512;
+const CHUNK_SHIFT = 12;
+const CHUNK = 1 << CHUNK_SHIFT;
+
+/** What a mapping's flags byte holds beside the two rights of IommuProt (read 1, write 2). */
+export const MappingFlag = {
+  /** Present in every IOMMU domain of the container, its pages pinned. */
+  iommuMapped: 4,
+  /** The user address is suspended (UNMAP_FLAG_VADDR). */
+  vaddrInvalid: 8,
+} as const;
+
+interface Leaf {
+  count: number;
+  readonly starts: Float64Array;
+  readonly slots: Int32Array;
+}
+
+interface Columns {
+  readonly start: Float64Array;
+  readonly pages: Float64Array;
+  readonly userPage: Float64Array;
+  readonly flags: Uint8Array;
+  readonly owner: Uint32Array;
+}
+
+function newLeaf(): Leaf {
+  return { count: 0, starts: new Float64Array(LEAF), slots: new Int32Array(LEAF) };
+}
+
+/** No mapping. */
+export const NONE = -1;
+
+export class MappingTable {
+  private readonly leaves: Leaf[] = [newLeaf()];
+  private readonly chunks: Columns[] = [];
+  private readonly freeSlots: number[] = [];
+  private nextSlot = 0;
+  private size = 0;
+
+  /** Mappings now held. */
+  get count(): number {
+    return this.size;
+  }
+
+  /** First page of a mapping. */
+  start(slot: number): number {
+    return this.chunks[slot >>> CHUNK_SHIFT].start[slot & (CHUNK - 1)];
+  }
+
+  /** Length in pages. */
+  pages(slot: number): number {
+    return this.chunks[slot >>> CHUNK_SHIFT].pages[slot & (CHUNK - 1)];
+  }
+
+  /** The page after the last. */
+  end(slot: number): number {
+    const columns = this.chunks[slot >>> CHUNK_SHIFT];
+    return columns.start[slot & (CHUNK - 1)] + columns.pages[slot & (CHUNK - 1)];
+  }
+
+  /** User page (vaddr >> 12) of the first page. */
+  userPage(slot: number): number {
+    return this.chunks[slot >>> CHUNK_SHIFT].userPage[slot & (CHUNK - 1)];
+  }
+
+  flags(slot: number): number {
+    return this.chunks[slot >>> CHUNK_SHIFT].flags[slot & (CHUNK - 1)];
+  }
+
+  /** Index of the owner in the container's list of owners. */
+  owner(slot: number): number {
+    return this.chunks[slot >>> CHUNK_SHIFT].owner[slot & (CHUNK - 1)];
+  }
+
+  setFlag(slot: number, flag: number, on: boolean): void {
+    const flags = this.chunks[slot >>> CHUNK_SHIFT].flags;
+    if (on) flags[slot & (CHUNK - 1)] |= flag;
+    else flags[slot & (CHUNK - 1)] &= ~flag;
+  }
+
+  setUserPage(slot: number, userPage: number): void {
+    this.chunks[slot >>> CHUNK_SHIFT].userPage[slot & (CHUNK - 1)] = userPage;
+  }
+
+  setOwner(slot: number, owner: number): void {
+    this.chunks[slot >>> CHUNK_SHIFT].owner[slot & (CHUNK - 1)] = owner;
+  }
+
+  /** The mapping with the lowest address that ends after `page`, or NONE: the first that [page, …) can meet. */
+  firstFrom(page: number): number {
+    const at = this.leafFor(page);
+    const leaf = this.leaves[at];
+    const index = this.position(leaf, page);
+    if (index < leaf.count && leaf.starts[index] === page) return leaf.slots[index];
+    // The one before may reach over `page`.
+    if (index > 0) {
+      const before = leaf.slots[index - 1];
+      if (this.end(before) > page) return before;
+    }
+    if (index < leaf.count) return leaf.slots[index];
+    const next = this.leaves[at + 1];
+    return next === undefined || next.count === 0 ? NONE : next.slots[0];
+  }
+
+  /** The first mapping that meets the pages [first, end), or NONE. */
+  find(first: number, end: number): number {
+    const slot = this.firstFrom(first);
+    return slot !== NONE && this.start(slot) < end ? slot : NONE;
+  }
+
+  /** The mapping after this one, or NONE. */
+  next(slot: number): number {
+    return this.firstFrom(this.end(slot));
+  }
+
+  first(): number {
+    return this.leaves[0].count === 0 ? NONE : this.leaves[0].slots[0];
+  }
+
+  last(): number {
+    const leaf = this.leaves[this.leaves.length - 1];
+    return leaf.count === 0 ? NONE : leaf.slots[leaf.count - 1];
+  }
+
+  /** Adds a mapping that meets no other; the caller has looked. */
+  insert(start: number, pages: number, userPage: number, flags: number, owner: number): number {
+    const slot = this.freeSlots.pop() ?? this.newSlot();
+    const columns = this.chunks[slot >>> CHUNK_SHIFT];
+    const row = slot & (CHUNK - 1);
+    columns.start[row] = start;
+    columns.pages[row] = pages;
+    columns.userPage[row] = userPage;
+    columns.flags[row] = flags;
+    columns.owner[row] = owner;
+    let at = this.leafFor(start);
+    let leaf = this.leaves[at];
+    if (leaf.count === LEAF) {
+      this.split(at, start);
+      at = this.leafFor(start);
+      leaf = this.leaves[at];
+    }
+    const index = this.position(leaf, start);
+    leaf.starts.copyWithin(index + 1, index, leaf.count);
+    leaf.slots.copyWithin(index + 1, index, leaf.count);
+    leaf.starts[index] = start;
+    leaf.slots[index] = slot;
+    leaf.count += 1;
+    this.size += 1;
+    return slot;
+  }
+
+  remove(slot: number): void {
+    const start = this.start(slot);
+    const at = this.leafFor(start);
+    const leaf = this.leaves[at];
+    const index = this.position(leaf, start);
+    leaf.starts.copyWithin(index, index + 1, leaf.count);
+    leaf.slots.copyWithin(index, index + 1, leaf.count);
+    leaf.count -= 1;
+    this.size -= 1;
+    if (leaf.count === 0) {
+      if (this.leaves.length > 1) this.leaves.splice(at, 1);
+    } else this.joinNeighbour(at);
+    this.freeSlots.push(slot);
+  }
+
+  /** Bytes that the table holds: what a benchmark reports. */
+  get bytes(): number {
+    const row = 8 + 8 + 8 + 1 + 4;
+    return this.chunks.length * CHUNK * row + this.leaves.length * LEAF * 12 + this.freeSlots.length * 8;
+  }
+
+  private newSlot(): number {
+    const slot = this.nextSlot++;
+    if (slot >>> CHUNK_SHIFT === this.chunks.length) {
+      this.chunks.push({
+        start: new Float64Array(CHUNK),
+        pages: new Float64Array(CHUNK),
+        userPage: new Float64Array(CHUNK),
+        flags: new Uint8Array(CHUNK),
+        owner: new Uint32Array(CHUNK),
+      });
+    }
+    return slot;
+  }
+
+  /** Index of the last leaf whose first start is not above `page` (the first leaf when all are). */
+  private leafFor(page: number): number {
+    let low = 0;
+    let high = this.leaves.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.leaves[middle].starts[0] <= page) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** Index of the first start in the leaf that is not below `page`. */
+  private position(leaf: Leaf, page: number): number {
+    let low = 0;
+    let high = leaf.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (leaf.starts[middle] < page) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Halves a full leaf; when the new start goes behind everything, the leaf stays full and a fresh one follows. */
+  private split(at: number, start: number): void {
+    const leaf = this.leaves[at];
+    const right = newLeaf();
+    const appending = at === this.leaves.length - 1 && start > leaf.starts[LEAF - 1];
+    const keep = appending ? LEAF - 1 : LEAF / 2;
+    right.starts.set(leaf.starts.subarray(keep));
+    right.slots.set(leaf.slots.subarray(keep));
+    right.count = LEAF - keep;
+    leaf.count = keep;
+    this.leaves.splice(at + 1, 0, right);
+  }
+
+  /** Joins a leaf with its right neighbour when both are sparse, so that removals give memory back. */
+  private joinNeighbour(at: number): void {
+    const leaf = this.leaves[at];
+    const right = this.leaves[at + 1];
+    if (right === undefined || leaf.count + right.count > LEAF / 3) return;
+    leaf.starts.set(right.starts.subarray(0, right.count), leaf.count);
+    leaf.slots.set(right.slots.subarray(0, right.count), leaf.count);
+    leaf.count += right.count;
+    this.leaves.splice(at + 1, 1);
+  }
+}
