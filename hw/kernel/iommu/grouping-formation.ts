@@ -1,0 +1,142 @@
+/**
+ * All groups of a machine, formed as Linux forms them at boot and afterwards: unit by unit, device by device, the lowest
+ * free number first; later additions and removals in the order in which they happened.
+ */
+
+import type { ReservedMemoryStructure } from '../../acpi/dmar.ts';
+import type { AcsContext } from '../pci/acs.ts';
+import type { PciDevice } from '../pci/pci-device.ts';
+import { type GroupingDecision, pciDeviceGroup } from './grouping.ts';
+import type { DefaultType } from './grouping-default-type.ts';
+import { type GroupingReason, reasonOf } from './grouping-reasons.ts';
+import { deviceReservedRegions, mergeReservedRegions } from './grouping-reserved.ts';
+import type { ReservedRegion } from './types.ts';
+
+/** How a device relates to the IOMMUs of the machine. */
+export interface Coverage {
+  /** Undefined: no unit covers the device. `order` is the unit's place in the probe order. */
+  unitOf(device: PciDevice): { readonly order: number } | undefined;
+  whyNone(device: PciDevice): string;
+  reservedMemory(device: PciDevice): readonly ReservedMemoryStructure[];
+  defaultType(members: readonly PciDevice[]): DefaultType;
+  /** Number of units; devices are probed for each of them in turn. */
+  readonly unitCount: number;
+}
+
+export class FormedGroup {
+  readonly id: number;
+  readonly members: PciDevice[] = [];
+  /** Set by a write to the group's `type`. */
+  chosenType: DefaultType | undefined;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+}
+
+export class GroupFormation {
+  private readonly coverage: Coverage;
+  private readonly context: AcsContext;
+  private readonly byId = new Map<number, FormedGroup>();
+  private readonly byDevice = new Map<PciDevice, FormedGroup>();
+  private readonly decisions = new Map<PciDevice, GroupingDecision>();
+  private readonly uncovered = new Set<PciDevice>();
+  private nextFree = 0;
+
+  constructor(coverage: Coverage, context: AcsContext) {
+    this.coverage = coverage;
+    this.context = context;
+  }
+
+  get groups(): FormedGroup[] {
+    return [...this.byId.values()].sort((a, b) => a.id - b.id);
+  }
+
+  get ungrouped(): PciDevice[] {
+    return [...this.uncovered];
+  }
+
+  groupOf(device: PciDevice): FormedGroup | undefined {
+    return this.byDevice.get(device);
+  }
+
+  whyUngrouped(device: PciDevice): string {
+    return this.coverage.whyNone(device);
+  }
+
+  /** iommu_device_register for each unit: every device is offered, each unit takes its own. */
+  boot(devices: readonly PciDevice[]): void {
+    const byUnit: PciDevice[][] = Array.from({ length: this.coverage.unitCount }, () => []);
+    for (const device of devices) {
+      const unit = this.coverage.unitOf(device);
+      if (unit === undefined) this.uncovered.add(device);
+      else byUnit[unit.order].push(device);
+    }
+    for (const list of byUnit) for (const device of list) this.join(device);
+  }
+
+  /** A device that appeared after boot. */
+  add(device: PciDevice): void {
+    if (this.coverage.unitOf(device) === undefined) this.uncovered.add(device);
+    else this.join(device);
+  }
+
+  /** A device that is gone; the last one frees the group's number. */
+  remove(device: PciDevice): void {
+    this.uncovered.delete(device);
+    this.decisions.delete(device);
+    const group = this.byDevice.get(device);
+    this.byDevice.delete(device);
+    if (group === undefined) return;
+    group.members.splice(group.members.indexOf(device), 1);
+    if (group.members.length > 0) return;
+    this.byId.delete(group.id);
+    this.nextFree = Math.min(this.nextFree, group.id);
+  }
+
+  private join(device: PciDevice): void {
+    const { group, decision } = pciDeviceGroup(device, (other) => this.byDevice.get(other), this.context);
+    const joined = group ?? this.allocate();
+    joined.members.push(device);
+    this.byDevice.set(device, joined);
+    this.decisions.set(device, decision);
+  }
+
+  /** A group with the lowest free number (also for devices that are not PCI). */
+  allocate(): FormedGroup {
+    while (this.byId.has(this.nextFree)) this.nextFree += 1;
+    const group = new FormedGroup(this.nextFree);
+    this.byId.set(group.id, group);
+    return group;
+  }
+
+  typeOf(group: FormedGroup): DefaultType {
+    return group.chosenType ?? this.coverage.defaultType(group.members);
+  }
+
+  reservedOf(group: FormedGroup): ReservedRegion[] {
+    return mergeReservedRegions(
+      group.members.flatMap((device) => deviceReservedRegions(device, this.coverage.reservedMemory(device))),
+    );
+  }
+
+  /** One reason per member. The first member of a larger group is told by what ties the next one to it. */
+  reasonsOf(group: FormedGroup): GroupingReason[] {
+    return group.members.map((device, index) => {
+      const decision = this.decisions.get(device);
+      if (decision === undefined) {
+        return { device: device.name, with: null, rule: 'alone', detail: 'It was given a group of its own.' };
+      }
+      const reason = reasonOf(device, decision, this.context);
+      if (index > 0 || group.members.length === 1) return reason;
+      const second = this.reasonOfMember(group.members[1]);
+      return { device: device.name, with: second.device, rule: second.rule, detail: second.detail };
+    });
+  }
+
+  private reasonOfMember(device: PciDevice): GroupingReason {
+    const decision = this.decisions.get(device);
+    if (decision === undefined) return { device: device.name, with: null, rule: 'alone', detail: '' };
+    return reasonOf(device, decision, this.context);
+  }
+}

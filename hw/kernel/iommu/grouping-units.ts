@@ -1,0 +1,224 @@
+/**
+ * Which remapping unit a device belongs to, from the DMAR table: dmar_insert_dev_scope of drivers/iommu/intel/dmar.c and
+ * device_lookup_iommu of intel/iommu.c.
+ */
+import {
+  type DeviceScope,
+  type DmarTable,
+  type RemappingUnitStructure,
+  type ReservedMemoryStructure,
+  remappingUnits,
+  ScopeType,
+} from '../../acpi/dmar.ts';
+import type { PciDevice } from '../pci/pci-device.ts';
+import type { PciTopology } from '../pci/scan.ts';
+
+/** What a unit's registers say, as far as grouping asks; absent: not known, taken as capable. */
+export interface UnitRegisters {
+  readonly cap: bigint;
+  readonly ecap: bigint;
+}
+
+export interface UnitCoverage {
+  readonly structure: RemappingUnitStructure;
+  /** `dmar0`, in the order of the table, as sysfs names it. */
+  readonly name: string;
+  readonly registers: UnitRegisters | undefined;
+  /** Why Linux leaves it alone (drhd->ignored), or undefined. */
+  readonly ignored: string | undefined;
+  /** Devices that its scopes name, resolved. */
+  readonly scopeDevices: readonly PciDevice[];
+}
+
+export interface ScopeWarning {
+  readonly where: string;
+  readonly problem: string;
+}
+
+interface ReservedScope {
+  readonly structure: ReservedMemoryStructure;
+  readonly devices: readonly PciDevice[];
+}
+
+/** Supported guest address widths, CAP bits 12:8. None: no DMA translation. */
+const SAGAW_SHIFT = 8n;
+
+/** Segments beyond 16 bits (behind VMD) are outside the table. */
+const LAST_TABLE_SEGMENT = 0xffff;
+
+export class UnitLookup {
+  /** As Linux keeps and probes them: units without INCLUDE_PCI_ALL in reverse table order, then the catch-alls. */
+  readonly units: readonly UnitCoverage[];
+  readonly warnings: readonly ScopeWarning[];
+  private readonly table: DmarTable;
+  private readonly topology: PciTopology;
+  private reserved: readonly ReservedScope[] | undefined;
+
+  constructor(
+    table: DmarTable,
+    topology: PciTopology,
+    options: {
+      registers?: (registerBase: bigint) => UnitRegisters | undefined;
+      /** intel_iommu=igfx_off, or a chipset whose graphics unit Linux leaves off. */
+      graphicsOff?: boolean;
+    } = {},
+  ) {
+    this.table = table;
+    this.topology = topology;
+    const warnings: ScopeWarning[] = [];
+    this.warnings = warnings;
+    const inTable = remappingUnits(table).map((structure, index) =>
+      this.coverage(structure, index, options, warnings),
+    );
+    this.units = [
+      ...inTable.filter((unit) => !unit.structure.includeAll).reverse(),
+      ...inTable.filter((unit) => unit.structure.includeAll),
+    ];
+  }
+
+  private coverage(
+    structure: RemappingUnitStructure,
+    index: number,
+    options: { registers?: (base: bigint) => UnitRegisters | undefined; graphicsOff?: boolean },
+    warnings: ScopeWarning[],
+  ): UnitCoverage {
+    const name = `dmar${index}`;
+    const scopeDevices: PciDevice[] = [];
+    for (const scope of structure.scopes) {
+      const device = this.resolve(scope, structure.segment, name, warnings);
+      if (device !== undefined) scopeDevices.push(device);
+    }
+    const registers = options.registers?.(structure.registerBase);
+    const namespaceScopes = structure.scopes.some((scope) => scope.type === ScopeType.namespaceDevice);
+    let ignored: string | undefined;
+    if (registers !== undefined && ((registers.cap >> SAGAW_SHIFT) & 0x1fn) === 0n) {
+      ignored = 'its CAP register offers no address width (SAGAW, bits 12:8, is 0): no DMA translation';
+    } else if (!structure.includeAll && scopeDevices.length === 0 && !namespaceScopes) {
+      ignored = 'none of the devices that its scopes name exists';
+    } else if (
+      options.graphicsOff === true &&
+      !structure.includeAll &&
+      scopeDevices.length > 0 &&
+      scopeDevices.every((device) => device.classCode >>> 16 === 3)
+    ) {
+      ignored = 'it serves graphics only, and Linux leaves it off here';
+    }
+    return { structure, name, registers, ignored, scopeDevices };
+  }
+
+  /** The unit of a device, or undefined: none covers it, so it gets no group. */
+  unitOf(device: PciDevice): UnitCoverage | undefined {
+    const real = device.realDmaDevice;
+    const physical = real.physicalFunction ?? real;
+    for (const unit of this.units) {
+      if (unit.ignored !== undefined || unit.structure.segment !== physical.bus.segment) continue;
+      if (covers(unit.scopeDevices, physical) || unit.structure.includeAll) return unit;
+    }
+    return undefined;
+  }
+
+  /** In words, why no unit covers a device. */
+  whyNone(device: PciDevice): string {
+    const physical = device.realDmaDevice.physicalFunction ?? device.realDmaDevice;
+    for (const unit of this.units) {
+      if (unit.ignored === undefined || unit.structure.segment !== physical.bus.segment) continue;
+      if (covers(unit.scopeDevices, physical) || unit.structure.includeAll) {
+        return `${unit.name} would cover it, but ${unit.ignored}`;
+      }
+    }
+    const segment = physical.bus.segment.toString(16).padStart(4, '0');
+    if (!this.units.some((unit) => unit.structure.segment === physical.bus.segment)) {
+      return `the DMAR table has no unit for segment ${segment}`;
+    }
+    return `no device scope of the DMAR table names it or a bridge above it, and no unit of segment ${segment} includes all`;
+  }
+
+  /** The reserved memory structures that apply to a device. */
+  reservedMemory(device: PciDevice): ReservedMemoryStructure[] {
+    this.reserved ??= this.table.structures.flatMap((structure) =>
+      structure.kind === 'RMRR'
+        ? [
+            {
+              structure,
+              devices: structure.scopes.flatMap((scope) => this.resolve(scope, structure.segment) ?? []),
+            },
+          ]
+        : [],
+    );
+    return this.reserved
+      .filter((one) => one.structure.segment === device.bus.segment && covers(one.devices, device))
+      .map((one) => one.structure);
+  }
+
+  /** Names of the ACPI devices that a unit's scopes name. */
+  namespaceDevices(unit: UnitCoverage): string[] {
+    return unit.structure.scopes
+      .filter((scope) => scope.type === ScopeType.namespaceDevice)
+      .flatMap((scope) =>
+        this.table.structures.flatMap((structure) =>
+          structure.kind === 'ANDD' && structure.deviceNumber === scope.enumerationId ? [structure.name] : [],
+        ),
+      );
+  }
+
+  /**
+   * dmar_match_pci_path: the path counts from a root bus; a path of one step may also name the device by its bus of the
+   * moment (a firmware bug that Linux tolerates).
+   */
+  private resolve(
+    scope: DeviceScope,
+    segment: number,
+    owner?: string,
+    warnings?: ScopeWarning[],
+  ): PciDevice | undefined {
+    if (scope.type !== ScopeType.endpoint && scope.type !== ScopeType.bridge) return undefined;
+    if (segment > LAST_TABLE_SEGMENT) return undefined;
+    const device = this.follow(scope, segment);
+    if (device === undefined) return undefined;
+    const wrongEndpoint = scope.type === ScopeType.endpoint && device.headerType !== 0;
+    const wrongBridge =
+      scope.type === ScopeType.bridge && device.headerType === 0 && device.classCode >>> 16 !== 6;
+    if (wrongEndpoint || wrongBridge) {
+      if (owner !== undefined && warnings !== undefined) {
+        warnings.push({
+          where: owner,
+          problem: `device scope type ${scope.type} does not match ${device.name} (header type ${device.headerType})`,
+        });
+      }
+      return undefined;
+    }
+    return device;
+  }
+
+  private follow(scope: DeviceScope, segment: number): PciDevice | undefined {
+    const start = this.topology.bus(segment, scope.startBus);
+    if (start === undefined || scope.path.length === 0) return undefined;
+    if (start.parent !== undefined && scope.path.length > 1) return undefined;
+    let bus: PciDevice['bus'] | undefined = start;
+    let device: PciDevice | undefined;
+    for (const hop of scope.path) {
+      if (bus === undefined) return undefined;
+      const devfn: number = (hop.device << 3) | hop.function;
+      device = bus.devices.find((one) => one.devfn === devfn && !one.isVirtualFunction);
+      bus = device?.subordinate;
+    }
+    return device;
+  }
+}
+
+/** A scope device itself, or a device on a bus behind it (is_downstream_to_pci_bridge). */
+function covers(scopeDevices: readonly PciDevice[], device: PciDevice): boolean {
+  for (const named of scopeDevices) {
+    if (named === device) return true;
+    const behind = named.subordinate;
+    if (
+      behind !== undefined &&
+      behind.segment === device.bus.segment &&
+      device.bus.number >= behind.number &&
+      device.bus.number <= behind.lastNumber
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
