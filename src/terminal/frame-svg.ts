@@ -1,0 +1,125 @@
+/** A frame as a picture: SVG with the terminal's characters, for documents and for saving a screen. */
+import { type Cell, parseCells } from './cells.ts';
+
+export interface SvgOptions {
+  readonly columns: number;
+  readonly rows: number;
+  readonly title?: string;
+  /** Colours behind and of plain text. */
+  readonly background?: string;
+  readonly foreground?: string;
+}
+
+const CELL_WIDTH = 8.4;
+const LINE_HEIGHT = 18;
+const MARGIN = 10;
+
+/** The 16 colours, as most terminals have them on a dark ground. */
+const PALETTE = [
+  '#1d1f21', '#cc6666', '#b5bd68', '#f0c674', '#81a2be', '#b294bb', '#8abeb7', '#c5c8c6',
+  '#666666', '#d54e53', '#b9ca4a', '#e7c547', '#7aa6da', '#c397d8', '#70c0b1', '#eaeaea',
+]; // biome-ignore format: two rows of eight
+
+/** @param lines Painted lines, as the screen keeps them. */
+export function frameToSvg(lines: readonly string[], options: SvgOptions): string {
+  const background = options.background ?? '#16181a';
+  const foreground = options.foreground ?? '#d0d0d0';
+  const width = (options.columns * CELL_WIDTH + 2 * MARGIN).toFixed(1);
+  const height = options.rows * LINE_HEIGHT + 2 * MARGIN;
+  const parts = [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
+    options.title === undefined ? '' : `<title>${escapeXml(options.title)}</title>`,
+    `<rect width="100%" height="100%" rx="6" fill="${background}"/>`,
+    '<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace" font-size="14" xml:space="preserve">',
+  ];
+  lines.slice(0, options.rows).forEach((line, row) => {
+    for (const run of runsOf(parseCells(line))) {
+      parts.push(drawRun(run, row, background, foreground));
+    }
+  });
+  parts.push('</g>', '</svg>', '');
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+interface Run {
+  readonly column: number;
+  readonly columns: number;
+  readonly text: string;
+  readonly style: string;
+}
+
+function runsOf(cells: readonly Cell[]): Run[] {
+  const runs: Run[] = [];
+  let start = 0;
+  for (let at = 1; at <= cells.length; at += 1) {
+    if (at < cells.length && cells[at].style === cells[start].style) continue;
+    const part = cells.slice(start, at);
+    const text = part.map((cell) => cell.text).join('');
+    if (part.length > 0 && (text.trim() !== '' || cells[start].style !== '')) {
+      runs.push({ column: start, columns: part.length, text, style: cells[start].style });
+    }
+    start = at;
+  }
+  return runs;
+}
+
+function drawRun(run: Run, row: number, background: string, foreground: string): string {
+  const codes = run.style.split(';').filter(Boolean).map(Number);
+  let ink = foreground;
+  let ground = '';
+  const on = new Set<number>();
+  for (let at = 0; at < codes.length; at += 1) {
+    const code = codes[at];
+    if (code === 38 || code === 48) {
+      const length = codes[at + 1] === 5 ? 3 : 5;
+      const colour = length === 3 ? indexed(codes[at + 2]) : rgb(codes[at + 2], codes[at + 3], codes[at + 4]);
+      if (code === 38) ink = colour;
+      else ground = colour;
+      at += length - 1;
+    } else if (code >= 90) {
+      if (code >= 100) ground = PALETTE[code - 92];
+      else ink = PALETTE[code - 82];
+    } else if (code >= 40) ground = PALETTE[code - 40];
+    else if (code >= 30) ink = PALETTE[code - 30];
+    else on.add(code);
+  }
+  if (on.has(7)) [ink, ground] = [ground === '' ? background : ground, ink];
+  const x = (MARGIN + run.column * CELL_WIDTH).toFixed(1);
+  const y = MARGIN + row * LINE_HEIGHT;
+  const width = (run.columns * CELL_WIDTH).toFixed(1);
+  const parts: string[] = [];
+  if (ground !== '')
+    parts.push(`<rect x="${x}" y="${y}" width="${width}" height="${LINE_HEIGHT}" fill="${ground}"/>`);
+  if (run.text.trim() !== '') {
+    const attributes = [
+      on.has(1) ? ' font-weight="bold"' : '',
+      on.has(2) ? ' opacity="0.65"' : '',
+      on.has(3) ? ' font-style="italic"' : '',
+      on.has(4) ? ' text-decoration="underline"' : '',
+    ].join('');
+    parts.push(
+      `<text x="${x}" y="${y + 13}" fill="${ink}" textLength="${width}" lengthAdjust="spacingAndGlyphs"${attributes}>${escapeXml(run.text)}</text>`,
+    );
+  }
+  return parts.join('');
+}
+
+/** The 256-colour table: 16 named, a 6x6x6 cube, 24 greys. */
+function indexed(index: number): string {
+  if (index < 16) return PALETTE[index];
+  if (index >= 232) {
+    const grey = 8 + (index - 232) * 10;
+    return rgb(grey, grey, grey);
+  }
+  const level = (step: number): number => (step === 0 ? 0 : 55 + step * 40);
+  const cube = index - 16;
+  return rgb(level(Math.floor(cube / 36)), level(Math.floor(cube / 6) % 6), level(cube % 6));
+}
+
+function rgb(red: number, green: number, blue: number): string {
+  return `#${[red, green, blue].map((part) => (part & 0xff).toString(16).padStart(2, '0')).join('')}`;
+}
+
+function escapeXml(text: string): string {
+  return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;');
+}

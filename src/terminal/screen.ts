@@ -1,0 +1,181 @@
+/**
+ * The terminal as Ink sees it. Ink (in debug mode) hands over whole frames; this writes only what changed, onto the
+ * alternate screen: per line the run of cells between the first and the last that differ. So moving a cursor costs a
+ * few hundred bytes at any size, nothing flickers, and a frame can be as tall as the terminal without scrolling it.
+ */
+import { EventEmitter } from 'node:events';
+import { type Cell, parseCells } from './cells.ts';
+
+/** What is needed of an output stream: a terminal's, or a test's. */
+export interface TerminalOutput {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+  write(text: string): boolean;
+  on(event: 'resize' | 'drain', listener: () => void): unknown;
+  off(event: 'resize' | 'drain', listener: () => void): unknown;
+}
+
+const SYNCHRONISED_START = '\u001b[?2026h';
+const SYNCHRONISED_END = '\u001b[?2026l';
+/** A gap of equal cells shorter than this is written again: moving over it would take as many bytes. */
+const GAP = 8;
+
+export class Screen extends EventEmitter {
+  /** Ink must not show or hide the cursor, nor ask how the terminal does things: that is done here. */
+  readonly isTTY = false;
+  columns: number;
+  rows: number;
+  /** Called with each frame that is shown. */
+  onFrame: ((lines: readonly string[]) => void) | undefined;
+  private readonly output: TerminalOutput;
+  private shown: (string | undefined)[] = [];
+  private latest: readonly string[] = [];
+  private active = false;
+  private blocked = false;
+
+  constructor(output: TerminalOutput) {
+    super();
+    this.output = output;
+    this.columns = output.columns || 80;
+    this.rows = output.rows || 24;
+  }
+
+  /** The lines of the last frame, painted, at most as many as the terminal has. */
+  get lines(): readonly string[] {
+    return this.latest;
+  }
+
+  /** Starts writing; what the terminal shows is not known, so the next frame is written whole. */
+  start(): void {
+    this.active = true;
+    this.forget();
+    this.output.on('resize', this.resized);
+    this.output.on('drain', this.drained);
+  }
+
+  /** Stops writing; frames are remembered but not shown. */
+  stop(): void {
+    this.active = false;
+    this.output.off('resize', this.resized);
+    this.output.off('drain', this.drained);
+  }
+
+  /** Writes the next frame whole. */
+  forget(): void {
+    this.shown = new Array(this.rows).fill(undefined);
+  }
+
+  /** Shows the last frame again, whole. */
+  repaint(): void {
+    this.forget();
+    this.present();
+  }
+
+  /** Ink's way in: a whole frame. */
+  write(frame: string): boolean {
+    this.latest = frame.split('\n').slice(0, this.rows);
+    this.onFrame?.(this.latest);
+    this.present();
+    return true;
+  }
+
+  private readonly resized = (): void => {
+    this.columns = this.output.columns || this.columns;
+    this.rows = this.output.rows || this.rows;
+    this.forget();
+    this.emit('resize');
+  };
+
+  private readonly drained = (): void => {
+    this.blocked = false;
+    this.present();
+  };
+
+  private present(): void {
+    // A terminal that is slower than we are gets the newest frame when it is ready, not all those between.
+    if (!this.active || this.blocked) return;
+    const text = this.difference();
+    if (text === '') return;
+    this.blocked = this.output.write(SYNCHRONISED_START + text + SYNCHRONISED_END) === false;
+  }
+
+  private difference(): string {
+    let text = '';
+    for (let row = 0; row < this.rows; row += 1) {
+      const line = this.latest[row] ?? '';
+      const before = this.shown[row];
+      if (before === line) continue;
+      this.shown[row] = line;
+      text += lineDifference(before, line, row, this.columns);
+    }
+    return text;
+  }
+}
+
+/** What turns a line on screen into another. `before` undefined: what stands there isn't known. */
+function lineDifference(before: string | undefined, line: string, row: number, columns: number): string {
+  const next = trimmed(parseCells(line), columns);
+  if (before === undefined) {
+    return `\u001b[${row + 1}H${paintRun(next, 0, next.length)}${next.length < columns ? '\u001b[K' : ''}`;
+  }
+  const last = trimmed(parseCells(before), columns);
+  let text = '';
+  let at = 0;
+  while (at < next.length) {
+    if (same(last[at], next[at])) {
+      at += 1;
+      continue;
+    }
+    const start = wholeCharacter(next, last, at);
+    let end = at + 1;
+    let equal = 0;
+    for (let look = end; look < next.length && equal < GAP; look += 1) {
+      if (same(last[look], next[look])) equal += 1;
+      else {
+        equal = 0;
+        end = look + 1;
+      }
+    }
+    // The right half of a wide character goes with its left one.
+    while (end < next.length && (next[end].text === '' || last[end]?.text === '')) end += 1;
+    text += `\u001b[${row + 1};${start + 1}H${paintRun(next, start, end)}`;
+    at = end;
+  }
+  if (last.length > next.length) text += `\u001b[${row + 1};${next.length + 1}H\u001b[K`;
+  return text;
+}
+
+function wholeCharacter(next: readonly Cell[], last: readonly Cell[], at: number): number {
+  let start = at;
+  while (start > 0 && (next[start].text === '' || last[start]?.text === '')) start -= 1;
+  return start;
+}
+
+function same(a: Cell | undefined, b: Cell): boolean {
+  return a === undefined ? b.text === ' ' && b.style === '' : a.text === b.text && a.style === b.style;
+}
+
+/** Plain spaces at the end need not be there; cells beyond the edge must not. */
+function trimmed(cells: Cell[], columns: number): Cell[] {
+  let length = Math.min(cells.length, columns);
+  if (length < cells.length && cells[length].text === '' && length > 0) length -= 1;
+  while (length > 0 && cells[length - 1].text === ' ' && cells[length - 1].style === '') length -= 1;
+  cells.length = length;
+  return cells;
+}
+
+function paintRun(cells: readonly Cell[], start: number, end: number): string {
+  let text = '';
+  let style = '';
+  for (let at = start; at < end; at += 1) {
+    const cell = cells[at];
+    if (cell.style !== style) {
+      text +=
+        cell.style === '' ? '\u001b[m' : style === '' ? `\u001b[${cell.style}m` : `\u001b[0;${cell.style}m`;
+      style = cell.style;
+    }
+    text += cell.text;
+  }
+  return style === '' ? text : `${text}\u001b[m`;
+}

@@ -1,0 +1,137 @@
+/**
+ * The terminal itself: takes it over and gives it back as it was, whichever way the program ends. Raw mode, alternate
+ * screen, cursor, bracketed paste and mouse go on together and off together.
+ */
+import { type Clock, systemClock } from './clock.ts';
+import { type InputEvent, InputParser } from './input.ts';
+import { Screen, type TerminalOutput } from './screen.ts';
+
+/** What is needed of an input stream. */
+export interface TerminalInput {
+  readonly isTTY?: boolean;
+  setRawMode?(on: boolean): unknown;
+  setEncoding?(encoding: 'utf8'): unknown;
+  resume?(): unknown;
+  pause?(): unknown;
+  on(event: 'data', listener: (chunk: string | Uint8Array) => void): unknown;
+  off(event: 'data', listener: (chunk: string | Uint8Array) => void): unknown;
+}
+
+export interface TerminalOptions {
+  readonly input: TerminalInput;
+  readonly output: TerminalOutput;
+  readonly mouse?: boolean;
+  readonly clock?: Clock;
+}
+
+/** How long a lone escape waits for the rest of a sequence. Milliseconds; terminals send a sequence at once. */
+const ESCAPE_WAIT = 40;
+/** A process that is stopped does not notice time: if this passes, the stop did not happen. Milliseconds. */
+const STOP_WAIT = 300;
+
+export class Terminal {
+  readonly screen: Screen;
+  onInput: (events: readonly InputEvent[]) => void = () => {};
+  private readonly options: TerminalOptions;
+  private readonly clock: Clock;
+  private readonly parser = new InputParser();
+  private cancelFlush: (() => void) | undefined;
+  private taken = false;
+  private readonly decoder = new TextDecoder();
+
+  constructor(options: TerminalOptions) {
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+    this.screen = new Screen(options.output);
+  }
+
+  /** Takes the terminal over. */
+  enter(): void {
+    if (this.taken) return;
+    this.taken = true;
+    const { input, output, mouse } = this.options;
+    input.setEncoding?.('utf8');
+    input.setRawMode?.(true);
+    input.on('data', this.received);
+    input.resume?.();
+    // Alternate screen, cleared once; no cursor; bracketed paste; mouse buttons in SGR form.
+    output.write(
+      `\u001b[?1049h\u001b[2J\u001b[?25l\u001b[?2004h${mouse === true ? '\u001b[?1002h\u001b[?1006h' : ''}`,
+    );
+    this.screen.start();
+  }
+
+  /** Gives the terminal back. Can be called at any time, more than once. */
+  leave(): void {
+    if (!this.taken) return;
+    this.taken = false;
+    this.screen.stop();
+    this.cancelFlush?.();
+    const { input, output } = this.options;
+    input.off('data', this.received);
+    try {
+      output.write(RESTORE);
+      input.setRawMode?.(false);
+    } catch {
+      // The window is gone: nothing to give back.
+    }
+    input.pause?.();
+  }
+
+  /**
+   * Stops the process as Ctrl-Z does for others, and takes the terminal again when it is continued. The whole process
+   * group stops, so that a parent such as npm does not go on holding the terminal. Where nothing can stop it (no job
+   * control), it comes back at once; `resumed` is told which.
+   */
+  suspend(resumed: (stopped: boolean) => void): void {
+    this.leave();
+    let done = false;
+    const resume = (stopped: boolean): void => {
+      if (done) return;
+      done = true;
+      process.off('SIGCONT', continued);
+      cancel();
+      this.enter();
+      this.screen.repaint();
+      resumed(stopped);
+    };
+    const continued = (): void => resume(true);
+    process.on('SIGCONT', continued);
+    const cancel = systemClock.after(STOP_WAIT, () => resume(false));
+    process.kill(0, 'SIGTSTP');
+  }
+
+  /** Lets another program have the terminal (a pager), then takes it again. */
+  async lend<Result>(use: () => Promise<Result>): Promise<Result> {
+    this.leave();
+    try {
+      return await use();
+    } finally {
+      this.enter();
+      this.screen.repaint();
+    }
+  }
+
+  /** Puts text into the clipboard of the terminal's user (OSC 52), also across ssh. */
+  copy(text: string): void {
+    if (!this.taken) return;
+    this.options.output.write(`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`);
+  }
+
+  private readonly received = (chunk: string | Uint8Array): void => {
+    const text = typeof chunk === 'string' ? chunk : this.decoder.decode(chunk, { stream: true });
+    this.cancelFlush?.();
+    this.cancelFlush = undefined;
+    const events = this.parser.push(text);
+    if (this.parser.pending) {
+      this.cancelFlush = this.clock.after(ESCAPE_WAIT, () => {
+        const late = this.parser.flush();
+        if (late.length > 0) this.onInput(late);
+      });
+    }
+    if (events.length > 0) this.onInput(events);
+  };
+}
+
+/** Attributes off, mouse off, bracketed paste off, cursor shown, alternate screen left. */
+const RESTORE = '\u001b[m\u001b[?1002l\u001b[?1006l\u001b[?2004l\u001b[?25h\u001b[?1049l';

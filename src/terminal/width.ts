@@ -1,0 +1,65 @@
+/** How many columns text takes on a terminal. ASCII, which nearly all of it is, never reaches the tables. */
+import stringWidth from 'string-width';
+
+const known = new Map<number, number>();
+
+/** Columns of one code point: 0 for combining marks and controls, 2 for wide ones. */
+export function characterWidth(point: number): number {
+  if (point >= 0x20 && point < 0x7f) return 1;
+  // Box drawing, arrows, blocks: all the program itself draws with.
+  if (point >= 0x2500 && point < 0x2600) return 1;
+  let width = known.get(point);
+  if (width === undefined) {
+    width = Math.min(2, stringWidth(String.fromCodePoint(point)));
+    known.set(point, width);
+  }
+  return width;
+}
+
+/** Columns of a text without control characters. */
+export function textWidth(text: string): number {
+  let width = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code >= 0x20 && code < 0x7f) {
+      width += 1;
+      continue;
+    }
+    const point = text.codePointAt(at) as number;
+    if (point > 0xffff) at += 1;
+    width += characterWidth(point);
+  }
+  return width;
+}
+
+/** The text cut or padded with spaces to exactly so many columns; a cut is marked by `mark`, one column wide. */
+export function fitText(text: string, columns: number, mark = '…'): string {
+  if (columns <= 0) return '';
+  const width = textWidth(text);
+  if (width === columns) return text;
+  if (width < columns) return text + ' '.repeat(columns - width);
+  let taken = '';
+  let used = 0;
+  for (const character of text) {
+    const step = characterWidth(character.codePointAt(0) as number);
+    if (used + step > columns - 1) break;
+    taken += character;
+    used += step;
+  }
+  return taken + mark + ' '.repeat(columns - 1 - used);
+}
+
+/** The same, padded on the left. */
+export function fitTextRight(text: string, columns: number, mark = '…'): string {
+  const width = textWidth(text);
+  return width < columns ? ' '.repeat(columns - width) + text : fitText(text, columns, mark);
+}
+
+/** Text as it may stand on a line: no control characters, which could drive the terminal. */
+export function lineText(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) =>
+    character === '\t' || character === '\n'
+      ? ' '
+      : `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}
