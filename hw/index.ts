@@ -34,4 +34,5 @@ export {
   type PlacedCapability,
 } from './pci/configuration-builder.ts';
 export type { TraceEvent } from './trace.ts';
+export { type FaultReason, faultReasons } from './vtd/fault-reasons.ts';
 export { encodeCapabilities } from './vtd/registers.ts';
