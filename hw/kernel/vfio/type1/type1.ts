@@ -271,10 +271,8 @@ export class Type1 {
         })),
       });
     }
-    const needed = capabilities.reduce(
-      (sum, capability) => sum + capabilityBytes(capability),
-      StructureBytes.iommuInfo,
-    );
+    let needed: number = StructureBytes.iommuInfo;
+    for (const capability of capabilities) needed += capabilityBytes(capability);
     const fits = argsz >= needed;
     return {
       argsz: fits ? argsz : needed,

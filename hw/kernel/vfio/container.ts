@@ -1,0 +1,121 @@
+/**
+ * The container (struct vfio_container): the address space that groups share. drivers/vfio/container.c.
+ */
+import { KernelError } from '../errno.ts';
+import type { OpenFileObject } from '../process/file.ts';
+import type { Process } from '../process/process.ts';
+import type { VfioGroup } from './group.ts';
+import type { ContainerGroup, Type1Environment } from './type1/state.ts';
+import {
+  type DirtyPagesRequest,
+  type MapDmaRequest,
+  Type1,
+  type Type1Info,
+  type UnmapDmaRequest,
+} from './type1/type1.ts';
+import { Extension } from './uapi.ts';
+
+const API_VERSION = 0;
+
+export class Container implements OpenFileObject {
+  readonly fileKind = 'vfio container';
+  private readonly environment: Type1Environment;
+  private readonly members: VfioGroup[] = [];
+  private chosen: Type1 | undefined;
+
+  constructor(environment: Type1Environment) {
+    this.environment = environment;
+  }
+
+  /** The descriptor is closed. Groups keep the container: mappings live on until the last of them leaves. */
+  release(): void {}
+
+  /** Groups now in it. */
+  get groups(): readonly VfioGroup[] {
+    return this.members;
+  }
+
+  /** The back end, once SET_IOMMU chose it. */
+  get backend(): Type1 | undefined {
+    return this.chosen;
+  }
+
+  apiVersion(): number {
+    return API_VERSION;
+  }
+
+  /** VFIO_CHECK_EXTENSION: 0 for what nobody knows. */
+  checkExtension(extension: number): number {
+    return Type1.checkExtension(extension, this.environment, this.chosen);
+  }
+
+  /**
+   * VFIO_SET_IOMMU. @throws KernelError EINVAL (no group, set already, or a number that is only an extension), ENODEV
+   * (no back end has this type), and why a group could not be attached; nothing is set then.
+   */
+  setIommu(type: number): void {
+    if (this.members.length === 0)
+      throw new KernelError(
+        'EINVAL',
+        'container empty',
+        'no group is in the container',
+        'SET_CONTAINER comes first',
+      );
+    if (this.chosen !== undefined)
+      throw new KernelError('EINVAL', 'back end set', 'the container has its back end already');
+    if (Type1.checkExtension(type, this.environment, undefined) <= 0 || type === Extension.DMA_CC_IOMMU)
+      throw new KernelError('ENODEV', 'no back end', `no IOMMU back end implements type ${type}`);
+    const backend = new Type1(this.environment, Type1.versionFor(type));
+    const attached: ContainerGroup[] = [];
+    try {
+      for (const group of this.members) {
+        backend.attachGroup(group);
+        attached.push(group);
+      }
+    } catch (error) {
+      for (const group of attached.reverse()) backend.detachGroup(group);
+      throw error;
+    }
+    this.chosen = backend;
+  }
+
+  /** Takes a group in (the group has claimed DMA ownership). @throws KernelError: the group can't join. */
+  addGroup(group: VfioGroup): void {
+    this.chosen?.attachGroup(group);
+    this.members.push(group);
+  }
+
+  /** A group leaves; the last one takes the back end and all mappings with it. */
+  removeGroup(group: VfioGroup): void {
+    this.chosen?.detachGroup(group);
+    this.members.splice(this.members.indexOf(group), 1);
+    if (this.members.length === 0) this.chosen = undefined;
+  }
+
+  mapDma(process: Process, request: MapDmaRequest): void {
+    this.driver('map').mapDma(process, request);
+  }
+
+  unmapDma(process: Process, request: UnmapDmaRequest): bigint {
+    return this.driver('unmap').unmapDma(process, request);
+  }
+
+  info(argsz: number): Type1Info {
+    return this.driver('info').info(argsz);
+  }
+
+  dirtyPages(request: DirtyPagesRequest): void {
+    this.driver('dirty tracking').dirtyPages(request);
+  }
+
+  /** @throws KernelError EINVAL: no back end yet. */
+  driver(what: string): Type1 {
+    if (this.chosen !== undefined) return this.chosen;
+    throw new KernelError(
+      'EINVAL',
+      'no back end',
+      `${what}: the container has no back end`,
+      'SET_IOMMU comes first',
+    );
+  }
+}
