@@ -1,0 +1,220 @@
+/**
+ * A user-space owner of devices: a virtual machine, or a process that drives devices itself (DPDK). It has a
+ * definition that outlives its process (memory, devices), and while it runs a process with memory and open VFIO files.
+ */
+import { KernelError } from '../kernel/errno.ts';
+import type { Process, ProcessTable } from '../kernel/process/process.ts';
+import { hotplugSlot, initialSlots, MEMORY_BLOCK_BYTES, type MemorySlot } from './memory-layout.ts';
+import { type MappedSlot, type VfioNodes, VfioUser } from './vfio-user.ts';
+
+export type MachineKind = 'virtual machine' | 'process';
+
+export interface MachineDefinition {
+  readonly name: string;
+  readonly kind: MachineKind;
+  readonly memoryBytes: bigint;
+  /** RLIMIT_MEMLOCK; undefined: CAP_IPC_LOCK, no limit. */
+  readonly lockLimitBytes: bigint | undefined;
+}
+
+/** A slot while the machine runs. */
+interface PlacedSlot extends MemorySlot {
+  readonly userAddress: number;
+}
+
+/** What runs: gone when the machine stops. */
+interface Running {
+  readonly process: Process;
+  readonly vfio: VfioUser;
+  readonly slots: PlacedSlot[];
+}
+
+/** User ids of owners with a limit start here; owner 0 is the superuser, who has none. */
+const FIRST_USER_ID = 1000;
+
+export class Machine {
+  readonly definition: MachineDefinition;
+  private readonly processes: ProcessTable;
+  private readonly nodes: VfioNodes;
+  private readonly userId: number;
+  /** PCI addresses and UUIDs, in order of assignment. */
+  private readonly assigned: string[] = [];
+  private readonly slots: MemorySlot[];
+  private running: Running | undefined;
+
+  /** @param number Tells owners with a limit apart (their user id). */
+  constructor(definition: MachineDefinition, processes: ProcessTable, nodes: VfioNodes, number: number) {
+    this.definition = definition;
+    this.processes = processes;
+    this.nodes = nodes;
+    this.userId = definition.lockLimitBytes === undefined ? 0 : FIRST_USER_ID + number;
+    this.slots = initialSlots(definition.memoryBytes);
+  }
+
+  get name(): string {
+    return this.definition.name;
+  }
+
+  get isRunning(): boolean {
+    return this.running !== undefined;
+  }
+
+  get devices(): readonly string[] {
+    return this.assigned;
+  }
+
+  get memorySlots(): readonly (MemorySlot & { readonly userAddress: number | undefined })[] {
+    return this.running?.slots ?? this.slots.map((slot) => ({ ...slot, userAddress: undefined }));
+  }
+
+  get memoryBytes(): bigint {
+    return this.slots.reduce((sum, slot) => sum + slot.lengthBytes, 0n);
+  }
+
+  get process(): Process | undefined {
+    return this.running?.process;
+  }
+
+  get vfio(): VfioUser | undefined {
+    return this.running?.vfio;
+  }
+
+  /**
+   * Starts the process, gives it its memory and opens its devices.
+   * @throws KernelError EBUSY: it runs; or why a device can't be opened: nothing runs then.
+   */
+  start(): void {
+    if (this.running !== undefined)
+      throw new KernelError('EBUSY', 'machine runs', `${this.name} is running already`);
+    const limit = this.definition.lockLimitBytes;
+    const process = this.processes.create(this.name, {
+      userId: this.userId,
+      memoryLockLimitBytes: limit === undefined ? Number.POSITIVE_INFINITY : Number(limit),
+    });
+    const slots: PlacedSlot[] = [];
+    const vfio = new VfioUser(process, this.nodes, () => slots.map(mappedSlot));
+    try {
+      for (const slot of this.slots) slots.push(place(process, slot));
+      for (const device of this.assigned) vfio.attach(device);
+    } catch (error) {
+      vfio.closeAll();
+      this.processes.end(process);
+      throw error;
+    }
+    this.running = { process, vfio, slots };
+  }
+
+  /** Orderly: devices are closed one by one, then the process ends. @throws KernelError EINVAL: it doesn't run. */
+  stop(): void {
+    const running = this.requireRunning('stop');
+    running.vfio.closeAll();
+    this.processes.end(running.process);
+    this.running = undefined;
+  }
+
+  /** SIGKILL: the kernel releases what was open. @throws KernelError EINVAL: it doesn't run. */
+  kill(): void {
+    const running = this.requireRunning('kill');
+    this.processes.end(running.process);
+    this.running = undefined;
+  }
+
+  /**
+   * Gives it a device: at once while it runs, at the next start otherwise.
+   * @throws KernelError EEXIST: has it already; or why it can't be opened.
+   */
+  assign(device: string): void {
+    if (this.assigned.includes(device))
+      throw new KernelError('EEXIST', 'assigned already', `${this.name} has ${device} already`);
+    this.running?.vfio.attach(device);
+    this.assigned.push(device);
+  }
+
+  /** @throws KernelError ENODEV: doesn't have it. */
+  release(device: string): void {
+    const index = this.assigned.indexOf(device);
+    if (index < 0) throw new KernelError('ENODEV', 'not assigned', `${this.name} does not have ${device}`);
+    this.running?.vfio.detach(device);
+    this.assigned.splice(index, 1);
+  }
+
+  /** Plugs memory in. @throws KernelError EINVAL for a bad size, ENOMEM when it can't be had or locked. */
+  addMemory(bytes: bigint): void {
+    if (bytes <= 0n || bytes % MEMORY_BLOCK_BYTES !== 0n)
+      throw new KernelError('EINVAL', 'memory size', `${bytes} bytes are no whole number of 2 MiB blocks`);
+    const slot = hotplugSlot(this.slots, bytes);
+    const running = this.running;
+    if (running !== undefined) {
+      const placed = place(running.process, slot);
+      try {
+        running.vfio.mapSlot(mappedSlot(placed));
+      } catch (error) {
+        running.process.memory.unmap(placed.userAddress, Number(bytes));
+        throw error;
+      }
+      running.slots.push(placed);
+    }
+    this.slots.push(slot);
+  }
+
+  /** Unplugs the memory that was plugged in last. @throws KernelError EINVAL: only what it started with is left. */
+  removeMemory(): void {
+    const slot = this.slots.at(-1);
+    if (slot === undefined || !slot.name.startsWith('dimm'))
+      throw new KernelError(
+        'EINVAL',
+        'no memory to unplug',
+        `${this.name} has no memory that was plugged in`,
+      );
+    const placed = this.running?.slots.pop();
+    if (this.running !== undefined && placed !== undefined) {
+      this.running.vfio.unmapSlot(mappedSlot(placed));
+      this.running.process.memory.unmap(placed.userAddress, Number(placed.lengthBytes));
+    }
+    this.slots.pop();
+  }
+
+  /** CPU access to guest memory. @throws KernelError EFAULT: no memory there; EINVAL: it doesn't run. */
+  read(guestAddress: bigint, lengthBytes: number): Uint8Array {
+    const running = this.requireRunning('read memory of');
+    return running.process.memory.read(this.userAddress(guestAddress, lengthBytes), lengthBytes);
+  }
+
+  write(guestAddress: bigint, bytes: Uint8Array): void {
+    const running = this.requireRunning('write memory of');
+    running.process.memory.write(this.userAddress(guestAddress, bytes.length), bytes);
+  }
+
+  private userAddress(guestAddress: bigint, lengthBytes: number): number {
+    const slot = this.running?.slots.find(
+      (one) =>
+        guestAddress >= one.guestAddress &&
+        guestAddress + BigInt(lengthBytes) <= one.guestAddress + one.lengthBytes,
+    );
+    if (slot === undefined)
+      throw new KernelError(
+        'EFAULT',
+        'no guest memory',
+        `${this.name} has no memory for 0x${lengthBytes.toString(16)} bytes at 0x${guestAddress.toString(16)}`,
+      );
+    return slot.userAddress + Number(guestAddress - slot.guestAddress);
+  }
+
+  private requireRunning(what: string): Running {
+    if (this.running === undefined)
+      throw new KernelError('EINVAL', 'machine stopped', `can't ${what} ${this.name}: it is not running`);
+    return this.running;
+  }
+}
+
+function place(process: Process, slot: MemorySlot): PlacedSlot {
+  return { ...slot, userAddress: process.memory.mapAnonymous(Number(slot.lengthBytes)) };
+}
+
+function mappedSlot(slot: PlacedSlot): MappedSlot {
+  return {
+    iova: slot.guestAddress,
+    lengthBytes: slot.lengthBytes,
+    userAddress: BigInt(slot.userAddress),
+  };
+}
