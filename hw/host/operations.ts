@@ -5,6 +5,7 @@
  */
 import type {
   CapabilityState,
+  DecodedHeader,
   DeviceNode,
   DmaResult,
   DomainState,
@@ -109,6 +110,7 @@ export interface HostQueries {
   deviceTree(): RootBusNode[];
   device(name: string): DeviceNode | undefined;
   capabilities(device: string): CapabilityState[];
+  configurationHeader(device: string): DecodedHeader;
   /** All bytes of configuration space: 256 or 4096. */
   configurationBytes(device: string): Uint8Array;
   groups(): GroupState[];

@@ -62,6 +62,13 @@ export interface CapabilityState {
   readonly fields: readonly DecodedField[];
 }
 
+/** The header of configuration space, decoded. */
+export interface DecodedHeader {
+  /** "endpoint header", "bridge header". */
+  readonly name: string;
+  readonly fields: readonly DecodedField[];
+}
+
 /** Why two devices share a group, or why one stands alone. */
 export interface GroupReason {
   readonly device: string;

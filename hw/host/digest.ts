@@ -1,0 +1,111 @@
+/**
+ * A hash over all that hardware can reach: registers of the units, the tables they lead to, configuration space,
+ * registers of devices, memory of user processes. What was freed and what only the kernel keeps is left out, so that
+ * two machines that behave alike have one digest.
+ */
+import type { PhysicalMemory } from '../memory/physical-memory.ts';
+import type { PciFunction } from '../pci/function.ts';
+import { registers } from '../vtd/registers.ts';
+import { addressOf, type Hardware } from './hardware.ts';
+import { Hash128 } from './hash.ts';
+import { contextEntries, forEachTable, type PagingRoot, pagingRoots, pasidEntries } from './tables.ts';
+
+const PAGE_WORDS = 1024;
+const CHUNK_BYTES = 0x200000;
+const PAGE_BYTES = 4096;
+
+/** Registers whose values decide what a unit does, by offset and size. */
+const DECISIVE = [
+  registers.CAP,
+  registers.ECAP,
+  registers.GSTS,
+  registers.RTADDR,
+  registers.FECTL,
+  registers.FEDATA,
+  registers.FEADDR,
+  registers.PMEN,
+  registers.IRTA,
+] as const;
+
+/** @param isUserPage True for frames that hold memory of a process. */
+export function digestOf(hardware: Hardware, isUserPage: (frame: number) => boolean): string {
+  const hash = new Hash128();
+  for (const wired of hardware.units) {
+    hash.text(wired.name);
+    for (const one of DECISIVE) hash.big(wired.unit.mmioRead(one.offset, one.widthBytes === 8 ? 8 : 4));
+    hashTables(hash, hardware.memory, wired.unit.mmioRead(registers.RTADDR.offset, 8));
+    hashInterruptTable(hash, hardware.memory, wired.unit.mmioRead(registers.IRTA.offset, 8));
+  }
+  for (const of of functionsInOrder(hardware)) {
+    hash.text(addressOf(of));
+    hash.bytes(of.config.snapshot());
+  }
+  for (const { address, model } of hardware.modelsInUse) {
+    hash.text(address);
+    for (const word of model.state()) hash.word(word);
+  }
+  for (const page of hardware.memory.writtenPages()) {
+    if (!isUserPage(page)) continue;
+    hash.integer(page);
+    hashPage(hash, hardware.memory, page * PAGE_BYTES);
+  }
+  return hash.hex();
+}
+
+function functionsInOrder(hardware: Hardware): PciFunction[] {
+  return [...hardware.pci.functions].sort((a, b) => a.segment - b.segment || a.requesterId - b.requesterId);
+}
+
+/** Each table once, however many entries lead to it. */
+function hashTables(hash: Hash128, memory: PhysicalMemory, rootTableAddress: bigint): void {
+  const seen = new Set<number>();
+  const addRoots = (roots: readonly PagingRoot[]): void => {
+    for (const root of roots) {
+      if (seen.has(root.address)) continue;
+      forEachTable(memory, root, (address) => {
+        if (seen.has(address)) return;
+        seen.add(address);
+        hash.integer(address);
+        hashPage(hash, memory, address);
+      });
+    }
+  };
+  for (const context of contextEntries(memory, rootTableAddress)) {
+    hash.word(context.requesterId);
+    for (const word of context.words) hash.word(word);
+    if (!context.scalable) {
+      addRoots(pagingRoots(context, 'context'));
+      continue;
+    }
+    for (const entry of pasidEntries(memory, context)) {
+      hash.word(entry.pasid);
+      for (const word of entry.words) hash.word(word);
+      addRoots(pagingRoots(entry, 'pasid'));
+    }
+  }
+}
+
+/** Interrupt table entries that are present. IRTA: bits 3:0 hold the size as a power of two, minus 1. */
+function hashInterruptTable(hash: Hash128, memory: PhysicalMemory, address: bigint): void {
+  const table = Number(address & ~0xfffn);
+  if (table === 0) return;
+  const entries = 2 ** (Number(address & 0xfn) + 1);
+  for (let index = 0; index < entries; index += 1) {
+    if ((memory.read32(table + index * 16) & 1) === 0) continue;
+    hash.word(index);
+    for (let word = 0; word < 4; word += 1) hash.word(memory.read32(table + index * 16 + word * 4));
+  }
+}
+
+/** A page's words that are not zero, with their places. */
+function hashPage(hash: Hash128, memory: PhysicalMemory, address: number): void {
+  const words = memory.chunk(Math.floor(address / CHUNK_BYTES));
+  if (words === undefined) return;
+  const first = (address % CHUNK_BYTES) / 4;
+  for (let index = 0; index < PAGE_WORDS; index += 1) {
+    const value = words[first + index];
+    if (value === 0) continue;
+    hash.word(index);
+    hash.word(value);
+  }
+}

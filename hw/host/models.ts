@@ -1,0 +1,57 @@
+/** Which model stands behind a function, and where its registers are. */
+import { Accelerator } from '../devices/accelerator.ts';
+import { DmaEngine } from '../devices/dma-engine.ts';
+import type { DeviceBus, DeviceModel } from '../devices/model.ts';
+import type { DeviceModelDescription } from '../host-description.ts';
+import { PasidCapability } from '../pci/capabilities/pasid.ts';
+import type { PciFunction } from '../pci/function.ts';
+import { CommandBit, HeaderOffset } from '../pci/layouts.ts';
+import { classNameOf } from './class-names.ts';
+
+/** A whole number from a description, or what stands in for it when it is missing or out of range. */
+function whole(value: unknown, least: number, most: number, otherwise: number): number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
+    ? value
+    : otherwise;
+}
+
+/** The model that a description names; a plain DMA engine for every other endpoint. */
+export function makeModel(
+  of: PciFunction,
+  bus: DeviceBus,
+  described: DeviceModelDescription | undefined,
+): DeviceModel {
+  if (described?.kind === 'accelerator') {
+    return new Accelerator(
+      bus,
+      {
+        get busMaster() {
+          return (of.read(HeaderOffset.command, 2) & CommandBit.busMaster) !== 0;
+        },
+        get pasidEnabled() {
+          const offset = of.extendedCapability(PasidCapability.id);
+          return offset !== undefined && (of.read(offset + 6, 2) & 1) !== 0;
+        },
+      },
+      {
+        queues: whole(described.queues, 1, 128, 8),
+        totalQueueSize: whole(described.totalQueueSize, 1, 0xffff, 128),
+        engines: whole(described.engines, 1, 255, 4),
+      },
+    );
+  }
+  const role = typeof described?.role === 'string' ? described.role : classNameOf(of.read(0x08, 4) >>> 8);
+  return new DmaEngine(bus, role);
+}
+
+/** The address that a memory BAR holds, or undefined: no BAR there, an I/O BAR, or not assigned. */
+export function regionAddress(of: PciFunction, bar: number): bigint | undefined {
+  if (of.isBridge || of.physicalFunction !== undefined) return undefined;
+  const offset = HeaderOffset.baseAddresses + bar * 4;
+  const low = of.read(offset, 4);
+  if ((low & 1) !== 0) return undefined;
+  const wide = (low & 6) === 4 && bar < 5;
+  const address = BigInt(low & ~0xf) & 0xfffffff0n;
+  const whole = wide ? address | (BigInt(of.read(offset + 4, 4)) << 32n) : address;
+  return whole === 0n ? undefined : whole;
+}
