@@ -2,6 +2,7 @@
  * struct device and struct device_driver, as far as binding and IOMMU groups need them. Who may bind what is decided
  * in drivers/; these are the nouns.
  */
+import type { Completion } from './completion.ts';
 import type { PciDevice } from './pci/pci-device.ts';
 
 /** A bus name as in /sys/bus. */
@@ -35,5 +36,6 @@ export interface DeviceDriver {
   readonly managesDma: boolean;
   /** @throws KernelError: the probe failed and the device stays unbound. */
   probe(device: Device): void;
-  remove(device: Device): void;
+  /** Lets go of the device; undefined when that is done at once, else finished when the last user is gone. */
+  remove(device: Device): Completion | undefined;
 }
