@@ -3,7 +3,7 @@
  * commands read `host` and dispatch actions; they never call the host's operations themselves.
  */
 import type { Host, ProfileName } from '../hw/index.ts';
-import type { ArgumentValues } from './actions/action.ts';
+import type { ArgumentValues, Danger } from './actions/action.ts';
 import type { ApplicationError } from './errors.ts';
 
 /** What became of a dispatched action. */
@@ -44,6 +44,16 @@ export interface Branch {
   readonly current: boolean;
 }
 
+/** What is to be known before an act. */
+export interface Prepared {
+  readonly danger: Danger;
+  readonly disabledReason: string | undefined;
+  /** What else it takes or loses, one line each. */
+  readonly consequences: readonly string[];
+  /** The real Linux commands. */
+  readonly commands: readonly string[];
+}
+
 export interface Workspace {
   /** As of now. Read it anew after each change: undo and refused acts replace the object. */
   readonly host: Host;
@@ -71,8 +81,12 @@ export interface Workspace {
   dispatch(name: string, args?: Readonly<Record<string, unknown>>): Outcome;
   /** Why the action can't run now with what is known of its arguments; undefined: it can. */
   disabledReason(name: string, args?: Readonly<Record<string, unknown>>): string | undefined;
+  /** What an action would do, before it is done. */
+  prepare(name: string, args?: Readonly<Record<string, unknown>>): Prepared;
   undo(): Outcome;
   redo(): Outcome;
+  /** Moves to an act of this branch, as so many undos or redos; 0: before the first. */
+  goTo(act: number): Outcome;
   /** Goes to the tip of a branch. */
   switchBranch(name: string): Outcome;
   /** Shows the host as of an act of this journal (0: before the first); undefined comes back to now. Changes nothing. */

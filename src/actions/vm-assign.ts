@@ -15,7 +15,7 @@ export const assignDevice = defineAction({
     const blocker = host.assignmentBlockers(vm, device).find((requirement) => !requirement.met);
     return blocker === undefined ? undefined : `${blocker.requirement} (${blocker.where})`;
   },
-  consequences(host, { vm, device }) {
+  consequences(host, { device }) {
     const node = host.device(device);
     if (node === undefined) return [];
     const siblings = node.group === undefined ? [] : (host.group(node.group)?.devices ?? []);
@@ -24,7 +24,6 @@ export const assignDevice = defineAction({
         ? []
         : [`${device} leaves its driver ${node.driver}: the host can no longer use it`]),
       ...siblings.filter((name) => name !== device).map((name) => `${name} shares its group ${node.group}`),
-      `memory of ${vm} is locked`,
     ];
   },
   run(host, { vm, device }) {

@@ -1,0 +1,117 @@
+/**
+ * The command line: finds the command asked for, loads it and nothing else, and turns whatever goes wrong into text or
+ * JSON and one of the exit codes.
+ */
+import yargs, { type Argv } from 'yargs';
+import { commands } from './commands/catalogue.ts';
+import { ExitCode, errorToJson, formatError, toApplicationError, usageError } from './errors.ts';
+import { printError, printJson } from './output.ts';
+import { programVersion } from './version.ts';
+
+/** Options that every command takes. */
+const GLOBAL_OPTIONS = {
+  json: { type: 'boolean', describe: 'print one JSON document, errors included', global: true },
+  home: {
+    type: 'string',
+    describe: 'folder of sessions and preferences (else VTDECK_HOME, else XDG)',
+    global: true,
+  },
+} as const;
+
+/** Global options that take a value as the next word. */
+const VALUED = new Set(['--home']);
+
+/** Runs one command line and returns the exit code. */
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const json = wantsJson(words);
+  try {
+    await parserFor(words).then((parser) => parser.parseAsync());
+    return Number(process.exitCode ?? ExitCode.done);
+  } catch (thrown) {
+    const error = toApplicationError(thrown);
+    if (json) printJson(errorToJson(error));
+    else printError(formatError(error));
+    if (process.env.VTDECK_TRACE === '1' && thrown instanceof Error) printError(thrown.stack ?? '');
+    return error.exitCode;
+  }
+}
+
+async function parserFor(words: readonly string[]): Promise<Argv> {
+  const wanted = firstWord(words);
+  const parser = yargs([...words])
+    .scriptName('vtdeck')
+    .usage(
+      '$0 [command]\n\nA console for device assignment over an emulated host. Without a command it opens the console.',
+    )
+    .locale('en')
+    .version(programVersion())
+    .help()
+    .alias('h', 'help')
+    .options(GLOBAL_OPTIONS)
+    .middleware((argv) => {
+      if (typeof argv.home === 'string') process.env.VTDECK_HOME = argv.home;
+    }, true)
+    .parserConfiguration({
+      'parse-numbers': false,
+      'camel-case-expansion': false,
+      'parse-positional-numbers': false,
+    })
+    .wrap(Math.min(110, process.stdout.columns ?? 100))
+    .strict()
+    .recommendCommands()
+    .epilogue('Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 refused for safety, 4 differs.')
+    .exitProcess(false)
+    .fail((message, thrown) => {
+      throw thrown ?? usageError(message, wanted === undefined ? 'vtdeck --help' : `vtdeck ${wanted} --help`);
+    });
+  const entry = commands.find((command) => command.name === wanted);
+  if (entry !== undefined) return parser.command((await entry.load()).default);
+  if (wanted !== undefined) {
+    const near = commands.map((command) => command.name).filter((name) => similar(name, wanted));
+    throw usageError(
+      `there is no command "${wanted}"`,
+      `${near.length > 0 ? `did you mean ${near.join(' or ')}? ` : ''}vtdeck --help lists all`,
+    );
+  }
+  if (words.some((word) => ['--help', '-h', '--version'].includes(word))) {
+    for (const command of commands) parser.command(command.name, command.summary);
+    return parser;
+  }
+  const open = commands.find((command) => command.name === 'open');
+  if (open === undefined) return parser;
+  const module = (await open.load()).default;
+  return parser.command({ ...module, command: ['$0'], builder: module.builder });
+}
+
+/** The first word that is no option: the name of the command. */
+function firstWord(words: readonly string[]): string | undefined {
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at];
+    if (word === '--') return undefined;
+    if (!word.startsWith('-')) return word;
+    if (VALUED.has(word)) at += 1;
+    else if (!['--json', '--no-json'].includes(word) && !word.startsWith('--home=')) return undefined;
+  }
+  return undefined;
+}
+
+function wantsJson(words: readonly string[]): boolean {
+  const end = words.indexOf('--');
+  const considered = end < 0 ? words : words.slice(0, end);
+  return considered.some((word) => word === '--json' || word === '--json=true');
+}
+
+/** One letter wrong, missing, added, or swapped. */
+function similar(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 1) return a.startsWith(b) || b.startsWith(a);
+  let differences = 0;
+  const sorted = (text: string): string => [...text].sort().join('');
+  if (sorted(a) === sorted(b)) return true;
+  for (let i = 0, j = 0; i < a.length || j < b.length; i++, j++) {
+    if (a[i] === b[j]) continue;
+    differences += 1;
+    if (a.length > b.length) j -= 1;
+    else if (b.length > a.length) i -= 1;
+  }
+  return differences <= 1;
+}

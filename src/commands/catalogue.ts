@@ -1,0 +1,32 @@
+/**
+ * The commands of the program by name. Each loads when it is asked for: a command that only prints never loads the
+ * console. `summary` is what `vtdeck --help` shows before anything is loaded.
+ */
+import type { CommandModule } from 'yargs';
+
+// biome-ignore lint/suspicious/noExplicitAny: the arguments of each command are its own affair
+export type AnyCommand = CommandModule<any, any>;
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<{ default: AnyCommand }>;
+}
+
+export const commands: readonly CommandEntry[] = [
+  { name: 'do', summary: 'run one action on a session', load: () => import('./do.ts') },
+  { name: 'run', summary: 'run a file of actions on a session', load: () => import('./run.ts') },
+  { name: 'session', summary: 'list, show, verify, export … sessions', load: () => import('./session.ts') },
+  { name: 'translate', summary: 'walk the tables for an address', load: () => import('./translate.ts') },
+  {
+    name: 'explain',
+    summary: 'explain kernel log lines about DMA faults',
+    load: () => import('./explain.ts'),
+  },
+  { name: 'doctor', summary: 'check the environment', load: () => import('./doctor.ts') },
+  {
+    name: 'completion',
+    summary: 'print a script for shell completion',
+    load: () => import('./completion.ts'),
+  },
+];

@@ -1,0 +1,36 @@
+/** Where sessions live, and which names they may have. */
+import { mkdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { usageError } from '../errors.ts';
+
+/** VTDECK_HOME, else $XDG_CONFIG_HOME/vtdeck, else ~/.config/vtdeck. */
+export function homeFolder(): string {
+  const own = process.env.VTDECK_HOME;
+  if (own !== undefined && own !== '') return own;
+  const xdg = process.env.XDG_CONFIG_HOME;
+  return join(xdg?.startsWith('/') ? xdg : join(homedir(), '.config'), 'vtdeck');
+}
+
+/** A folder below the home, made when missing (mode 0700: a description of a host is nobody else's affair). */
+export function folderBelowHome(name: 'sessions' | 'bin' | 'hosts'): string {
+  const folder = join(homeFolder(), name);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+/** Whether a text may name a session: no path, no escape sequence, nothing hidden, at most 64 characters. */
+export function isSessionName(text: string): boolean {
+  return NAME.test(text) && !text.endsWith('.json') && !text.endsWith('.journal') && !text.includes('..');
+}
+
+/** @throws ApplicationError USAGE */
+export function checkSessionName(text: string): string {
+  if (isSessionName(text)) return text;
+  throw usageError(
+    `"${text.slice(0, 80)}" can't name a session`,
+    'a name has 1 to 64 letters, digits, dots, underscores and dashes, and starts with a letter or digit',
+  );
+}

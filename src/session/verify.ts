@@ -1,0 +1,42 @@
+/** Proves that a session is what it was: replayed twice, and held against every digest recorded on the way. */
+import { formatError, formatPlace, toApplicationError } from '../errors.ts';
+import { openWorkspace } from './open-workspace.ts';
+
+export interface Verified {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly acts: number;
+  /** Recorded digests that were met. */
+  readonly checked: number;
+  readonly digest: string;
+  readonly problem: string | null;
+  /** The files of the session are damaged. */
+  readonly unreadable: boolean;
+}
+
+export function verifySession(name: string): Verified {
+  let acts = 0;
+  try {
+    const first = openWorkspace({ session: name, readOnly: true, what: 'session verify' });
+    acts = first.journal.length;
+    const digest = first.host.digest();
+    const again = openWorkspace({ session: name, readOnly: true, what: 'session verify' });
+    if (again.host.digest() !== digest) {
+      return failed(name, acts, `two replays end in ${digest} and ${again.host.digest()}`);
+    }
+    const { checked, problem } = first.checkDigests();
+    if (problem !== undefined) return { ...failed(name, acts, problem), checked };
+    return { name, ok: true, acts, checked, digest, problem: null, unreadable: false };
+  } catch (thrown) {
+    const error = toApplicationError(thrown);
+    const said =
+      error.place === undefined
+        ? formatError(error).split('\n')[0]
+        : `${formatPlace(error.place)}${error.message}`;
+    return { ...failed(name, acts, said.replace(/^vtdeck: /, '')), unreadable: error.code !== 'REPLAY' };
+  }
+}
+
+function failed(name: string, acts: number, problem: string): Verified {
+  return { name, ok: false, acts, checked: 0, digest: '', problem, unreadable: false };
+}
