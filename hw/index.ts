@@ -15,6 +15,7 @@ export type * from './host/state.ts';
 export type { Host, ProfileName } from './host.ts';
 export type { FunctionDescription, HostDescription, UnitDescription } from './host-description.ts';
 export { KernelError } from './kernel/errno.ts';
+export type { DecodedField } from './layout.ts';
 export { formatPciAddress, type PciAddress, parsePciAddress } from './pci/address.ts';
 export { Acs } from './pci/capabilities/acs.ts';
 export { Ari } from './pci/capabilities/ari.ts';
