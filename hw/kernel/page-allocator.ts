@@ -45,7 +45,7 @@ export class PageAllocator {
 
   /** Gives frames back. @throws RangeError when one of them is not allocated: a defect of the caller. */
   release(frame: Frame, count = 1): void {
-    for (let each = frame; each < frame + count; each += 1) {
+    for (let each: number = frame; each < frame + count; each += 1) {
       if (!this.frames.give(each)) {
         throw new RangeError(`page frame 0x${each.toString(16)} is released but was not allocated`);
       }

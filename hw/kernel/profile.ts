@@ -71,6 +71,17 @@ export interface KernelProfile {
   readonly supervisorRequests: boolean;
   /** First-level entries carry XD everywhere, and A and D only for the kernel's own DMA. */
   readonly firstLevelExecuteDisable: boolean;
+  /** Descriptors of page-selective flushes carry the address as unmapped, not aligned to their mask. */
+  readonly exactFlushAddress: boolean;
+  /**
+   * First-level flushes cover 2^n pages from the aligned address, n from the length alone: a range that crosses such a
+   * boundary is flushed in part.
+   */
+  readonly shortFirstLevelFlush: boolean;
+  /** An unmap goes in runs of one page size, each with flushes of its own; lists of devices are newest first. */
+  readonly unmapInRuns: boolean;
+  /** Freeing a domain detaches its devices first; else it is refused while attached. */
+  readonly freeDetaches: boolean;
   /** map over something mapped: 'overwrites' with a warning, or EADDRINUSE. */
   readonly mapOverMapping: 'overwrites' | 'refused';
   /** errno for a mapping beyond the domain's width. */
@@ -193,6 +204,10 @@ const LINUX_5_15: KernelProfile = {
   pageSnoop: 'unmanaged',
   supervisorRequests: true,
   firstLevelExecuteDisable: true,
+  exactFlushAddress: true,
+  shortFirstLevelFlush: true,
+  unmapInRuns: true,
+  freeDetaches: true,
   mapOverMapping: 'overwrites',
   mapBeyondWidth: 'EFAULT',
   vfioWrapErrno: 'EINVAL',
@@ -248,6 +263,10 @@ const LINUX_7_2: KernelProfile = {
   pasidTearDown: 'present-first',
   supervisorRequests: false,
   firstLevelExecuteDisable: false,
+  exactFlushAddress: false,
+  shortFirstLevelFlush: false,
+  unmapInRuns: false,
+  freeDetaches: false,
   mapOverMapping: 'refused',
   mapBeyondWidth: 'ERANGE',
   vfioWrapErrno: 'EOVERFLOW',

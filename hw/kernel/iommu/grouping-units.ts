@@ -50,7 +50,7 @@ export class UnitLookup {
   /** As Linux keeps and probes them: units without INCLUDE_PCI_ALL in reverse table order, then the catch-alls. */
   readonly units: readonly UnitCoverage[];
   readonly warnings: readonly ScopeWarning[];
-  private readonly table: DmarTable;
+  readonly table: DmarTable;
   private readonly topology: PciTopology;
   private reserved: readonly ReservedScope[] | undefined;
 
@@ -148,6 +148,11 @@ export class UnitLookup {
     return this.reserved
       .filter((one) => one.structure.segment === device.bus.segment && covers(one.devices, device))
       .map((one) => one.structure);
+  }
+
+  /** True when one of the scopes names this very device. */
+  scopesName(scopes: readonly DeviceScope[], segment: number, device: PciDevice): boolean {
+    return scopes.some((scope) => this.resolve(scope, segment) === device);
   }
 
   /** Names of the ACPI devices that a unit's scopes name. */

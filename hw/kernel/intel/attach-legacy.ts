@@ -1,0 +1,213 @@
+/**
+ * Attaching as 5.15 and 6.1 do it: a device's record, its PASID table, context entry and ATS come with its domain and
+ * go with it (dmar_insert_one_dev_info, dmar_remove_one_dev_info). A device between two domains is nothing to the driver.
+ */
+import { ScalableContextEntry } from '../../vtd/layouts.ts';
+import { KernelError } from '../errno.ts';
+import type { KernelLog } from '../kernel-log.ts';
+import { forEachAlias, type IntelAttachment } from './attachment.ts';
+import type { DeviceInfo } from './device-info.ts';
+import type { IntelDomain } from './domain.ts';
+import { busName, type EntryWriter, NO_PASID } from './entries.ts';
+import { PasidTable } from './pasid-table.ts';
+import type { TableWriter } from './table-writer.ts';
+import { type IntelUnit, PASS_THROUGH_DOMAIN_ID } from './unit.ts';
+
+export class LegacyAttachment implements IntelAttachment {
+  private readonly tables: TableWriter;
+  private readonly entries: EntryWriter;
+  private readonly log: KernelLog;
+  private readonly units: () => readonly IntelUnit[];
+
+  constructor(
+    tables: TableWriter,
+    entries: EntryWriter,
+    log: KernelLog,
+    /** Active units: page sizes are those that all of them have. */
+    units: () => readonly IntelUnit[],
+  ) {
+    this.tables = tables;
+    this.entries = entries;
+    this.log = log;
+    this.units = units;
+  }
+
+  probed(): void {}
+
+  finalized(): void {}
+
+  released(info: DeviceInfo): void {
+    this.detach(info);
+  }
+
+  attach(info: DeviceInfo, domain: IntelDomain): void {
+    // What the device had goes before the new domain is even looked at.
+    this.detach(info);
+    this.prepare(info, domain);
+    domain.useUnit(info.unit);
+    info.domain = domain;
+    domain.devices.add(info);
+    this.updateCapabilities(domain);
+    try {
+      if (info.unit.scalable && info.pci !== undefined) {
+        info.pasidTable = new PasidTable(this.tables, info.device.name, this.pasidLimit(info));
+        this.entries.setPasid(info, domain, NO_PASID);
+      }
+      this.mapContexts(info, domain);
+    } catch (error) {
+      this.detach(info);
+      throw error;
+    }
+  }
+
+  /** dmar_remove_one_dev_info. */
+  detach(info: DeviceInfo): void {
+    const { domain, unit } = info;
+    if (domain === undefined) return;
+    if (unit.scalable && info.pci !== undefined) this.entries.tearDownPasid(info, NO_PASID);
+    // Before the context entry goes: hence no device-TLB flush for it later.
+    info.disableAts();
+    info.disablePri();
+    info.disablePasid();
+    this.clearContexts(info, domain);
+    info.pasidTable?.free();
+    info.pasidTable = undefined;
+    info.domain = undefined;
+    info.auxiliary = false;
+    info.auxiliaryRecords = [];
+    domain.devices.delete(info);
+    domain.leaveUnit(unit);
+    this.updateCapabilities(domain);
+  }
+
+  attachPasid(info: DeviceInfo): void {
+    throw new KernelError(
+      'EOPNOTSUPP',
+      'no PASID attach in this kernel',
+      `This kernel attaches no domain to a PASID of ${info.device.name}.`,
+      'Kernels with auxiliary domains (5.15) or with iommu_attach_device_pasid (7.2) do.',
+    );
+  }
+
+  detachPasid(info: DeviceInfo): void {
+    this.attachPasid(info);
+  }
+
+  /**
+   * prepare_domain_attach_device: cuts the domain down to what the unit walks.
+   * @throws KernelError EFAULT: something is mapped above that.
+   */
+  prepare(info: DeviceInfo, domain: IntelDomain): void {
+    const { table } = domain;
+    const { unit } = info;
+    if (table === undefined) return;
+    const bits = unit.addressBits;
+    if (domain.highestPage > 2 ** (bits - 12)) {
+      const highest = (domain.highestPage * 4096).toString(16);
+      this.log.write(
+        `${busName(info)}: DMAR: prepare_domain_attach_device: iommu width (${bits}) is not sufficient for the mapped address (${highest})`,
+      );
+      throw new KernelError(
+        'EFAULT',
+        'mapping beyond the width of the unit',
+        `${domain.name} maps up to 0x${highest}, ${unit.name} behind ${info.device.name} takes ${bits} bits.`,
+        'Unmap what lies above, or use a device behind a wider unit.',
+      );
+    }
+    domain.addressBits = bits;
+    while (table.levels > unit.agaw + 2) table.dropTopLevel();
+  }
+
+  /** domain_update_iommu_cap: page sizes that every unit of the machine can walk. */
+  updateCapabilities(domain: IntelDomain): void {
+    if (domain.table === undefined) return;
+    let level = 3;
+    for (const { capabilities } of this.units()) {
+      if (domain.firstLevel) level = Math.min(level, capabilities.firstLevel1GibPages === 1 ? 3 : 2);
+      else if ((capabilities.secondLevelLargePages & 1) === 0) level = 1;
+      else if ((capabilities.secondLevelLargePages & 2) === 0) level = Math.min(level, 2);
+    }
+    domain.largestLevel = Math.max(domain.largestLevel, level);
+  }
+
+  /** Sets PASIDE in the context entry and switches PASIDs on in the device (intel_iommu_enable_pasid). */
+  enablePasids(info: DeviceInfo): void {
+    const { domain, unit } = info;
+    const words = this.entries.readContext(info);
+    if (domain === undefined || words === undefined || !info.pasidSupported) {
+      throw new KernelError(
+        'ENODEV',
+        'no PASIDs on this device',
+        domain === undefined
+          ? `${info.device.name} has no domain at all.`
+          : `${info.device.name} has no PASID capability that its unit can use.`,
+      );
+    }
+    const { pasidEnable } = ScalableContextEntry.fields;
+    if (!pasidEnable.isSet(words)) {
+      pasidEnable.set(words, 1);
+      this.entries.writeContext(info, words);
+      unit.flush.deviceContext(domain.domainIdOn(unit), info.requesterId);
+    }
+    if (!info.pasidEnabled) this.enableDeviceFeatures(info);
+  }
+
+  private mapContexts(info: DeviceInfo, domain: IntelDomain): void {
+    const { unit } = info;
+    const domainId = domain.domainIdOn(unit);
+    forEachAlias(info, false, (bus, devfn) => {
+      // Only the entry of its own id knows of the device's ATS.
+      const own = bus === info.bus && devfn === info.devfn;
+      const withAts = own && info.atsSupported;
+      if (unit.scalable) {
+        const address = unit.contextAddress(bus, devfn, true);
+        if (address !== undefined && this.entries.contextPresent(address)) return;
+        this.entries.setScalableContext(info, bus, devfn, {
+          deviceTlb: withAts,
+          pasid: false,
+          pageRequests: withAts && info.priSupported,
+        });
+      } else if (!this.entries.setLegacyContext(info, domain, bus, devfn)) {
+        return;
+      }
+      if (unit.capabilities.cachingMode === 1) {
+        unit.flush.deviceContext(0, (bus << 8) | devfn);
+        unit.flush.domain(domainId);
+      } else {
+        unit.flushWriteBuffer();
+      }
+      if (withAts) this.enableDeviceFeatures(info);
+    });
+  }
+
+  private clearContexts(info: DeviceInfo, domain: IntelDomain): void {
+    const { unit } = info;
+    forEachAlias(info, false, (bus, devfn) => {
+      const held = this.entries.clearContext(info, bus, devfn);
+      if (held === undefined) return;
+      const passThrough = domain.table === undefined;
+      const domainId = !unit.scalable ? held : passThrough ? PASS_THROUGH_DOMAIN_ID : domain.domainIdOn(unit);
+      unit.flush.deviceContext(domainId, (bus << 8) | devfn);
+      if (unit.scalable) unit.flush.pasidsOfDomain(domainId);
+      unit.flush.domain(domainId);
+    });
+  }
+
+  /** iommu_enable_dev_iotlb: PASID, then PRI, then ATS. */
+  private enableDeviceFeatures(info: DeviceInfo): void {
+    info.enablePasid();
+    info.enablePri();
+    info.enableAts();
+  }
+
+  private pasidLimit(info: DeviceInfo): number {
+    if (!info.pasidSupported) return 0;
+    const narrowest = Math.min(...this.units().map(({ capabilities }) => pasidsOf(capabilities)));
+    return Math.min(info.maximumPasids, narrowest);
+  }
+}
+
+/** intel_pasid_max_id takes in units with PASIDs only. */
+function pasidsOf(capabilities: { processAddressSpaceIds: number; pasidSize: number }): number {
+  return capabilities.processAddressSpaceIds === 1 ? 2 ** (capabilities.pasidSize + 1) : 2 ** 20;
+}

@@ -1,0 +1,95 @@
+/** Which caches a change of a domain's page table concerns, and the descriptors that reach them (cache.c, iommu.c). */
+import type { IntelDomain } from './domain.ts';
+import type { IntelUnit } from './unit.ts';
+
+/** A run of pages as invalidations can name it: 2^order pages, aligned. */
+interface Span {
+  readonly page: number;
+  readonly order: number;
+}
+
+/** The smallest aligned power of two that covers the pages (calculate_psi_aligned_address). */
+export function coveringSpan(page: number, count: number): Span {
+  let order = 0;
+  while (
+    2 ** order < count ||
+    Math.floor(page / 2 ** order) !== Math.floor((page + count - 1) / 2 ** order)
+  ) {
+    order += 1;
+  }
+  return { page: page - (page % 2 ** order), order };
+}
+
+/** Something became mapped. Only caching mode keeps absent second-level entries; first level never does. */
+export function flushMapped(domain: IntelDomain, page: number, count: number): void {
+  for (const unit of domain.unitUses.keys()) {
+    if (unit.capabilities.cachingMode === 1 && !domain.firstLevel) {
+      flushIotlb(domain, unit, page, count, coveringSpan(page, count), false);
+    } else {
+      unit.flushWriteBuffer();
+    }
+  }
+}
+
+/** Something is mapped no longer: IOTLBs first, then the device-TLBs. `leavesOnly`: no table was freed. */
+export function flushUnmapped(domain: IntelDomain, page: number, count: number, leavesOnly: boolean): void {
+  if (domain.unitUses.size === 0) return;
+  const span = coveringSpan(page, count);
+  for (const unit of domain.unitUses.keys()) {
+    flushIotlb(domain, unit, page, count, span, leavesOnly);
+    flushDeviceTlbs(domain, unit, span);
+  }
+}
+
+function flushIotlb(
+  domain: IntelDomain,
+  unit: IntelUnit,
+  page: number,
+  count: number,
+  span: Span,
+  leavesOnly: boolean,
+): void {
+  const { pageSelectiveInvalidation, maximumAddressMask } = unit.capabilities;
+  const domainId = domain.domainIdOn(unit);
+  if (domain.firstLevel) {
+    const order = domain.profile.shortFirstLevelFlush ? Math.ceil(Math.log2(count)) : span.order;
+    for (const pasid of pasidsOn(domain, unit)) {
+      unit.flush.pagesOfPasid(domainId, pasid, page - (page % 2 ** order), order, leavesOnly);
+    }
+  } else if (pageSelectiveInvalidation === 0 || span.order > maximumAddressMask) {
+    unit.flush.domain(domainId);
+  } else {
+    // The unit ignores the address bits below the mask.
+    unit.flush.pages(domainId, domain.profile.exactFlushAddress ? page : span.page, span.order);
+  }
+}
+
+/** PASIDs under which a first-level domain is cached on a unit: its own first, then 0 for requests without one. */
+function pasidsOn(domain: IntelDomain, unit: IntelUnit): number[] {
+  const pasids = new Set<number>();
+  if (domain.profile.auxiliaryDomains) {
+    if (domain.defaultPasid > 0) pasids.add(domain.defaultPasid);
+    if (domain.devices.size > 0) pasids.add(0);
+    return [...pasids];
+  }
+  for (const info of domain.devices) if (info.unit === unit) pasids.add(0);
+  for (const [info, attached] of domain.pasidAttachments) {
+    if (info.unit === unit) for (const pasid of attached) pasids.add(pasid);
+  }
+  return [...pasids];
+}
+
+function flushDeviceTlbs(domain: IntelDomain, unit: IntelUnit, span: Span): void {
+  // Old kernels keep these lists newest first.
+  const order = <T>(list: Iterable<T>): T[] => (domain.profile.unmapInRuns ? [...list].reverse() : [...list]);
+  for (const info of order(domain.devices)) {
+    if (info.unit === unit && info.atsEnabled) unit.flush.deviceTlb(info, span.page, span.order);
+  }
+  for (const { info } of order(domain.auxiliaryRecords)) {
+    if (info.unit === unit && info.atsEnabled) unit.flush.deviceTlb(info, span.page, span.order);
+  }
+  for (const [info, pasids] of domain.pasidAttachments) {
+    if (info.unit !== unit || !info.atsEnabled) continue;
+    for (const pasid of pasids) unit.flush.deviceTlbOfPasid(info, pasid, span.page, span.order);
+  }
+}

@@ -1,0 +1,209 @@
+/** struct dmar_domain: an address space that any number of devices, PASIDs and units share. */
+import type { Frame, Page } from '../../memory/types.ts';
+import { KernelError } from '../errno.ts';
+import type { DriverDomain } from '../iommu/driver.ts';
+import type { Aperture, DomainType } from '../iommu/types.ts';
+import type { KernelProfile } from '../profile.ts';
+import type { AuxiliaryRecord, DeviceInfo } from './device-info.ts';
+import { flushMapped, flushUnmapped } from './domain-flush.ts';
+import type { IntelDriver } from './driver.ts';
+import type { PageTable } from './page-table.ts';
+import { secondLevelFormat } from './page-table-format.ts';
+import type { IntelUnit } from './unit.ts';
+import { PASS_THROUGH_DOMAIN_ID } from './unit.ts';
+
+/** What a domain has on one unit: its id there, and how many attachments use it. */
+export interface UnitUse {
+  readonly domainId: number;
+  users: number;
+}
+
+/** How a paging domain is made. */
+export interface PagingShape {
+  readonly table: PageTable;
+  readonly firstLevel: boolean;
+  /** Bits of an IOVA. First level is sign-extended: user mappings get the lower half, one bit less. */
+  readonly addressBits: number;
+  /** 1 = 4 KiB only, 2 = 2 MiB too, 3 = 1 GiB too. */
+  readonly largestLevel: number;
+  readonly nestParent: boolean;
+  readonly dirtyTracking: boolean;
+}
+
+const SIZE_BITS = [0n, 0x1000n, 0x201000n, 0x40201000n];
+
+export class IntelDomain implements DriverDomain {
+  readonly driver: IntelDriver;
+  readonly type: DomainType;
+  readonly name: string;
+  readonly profile: KernelProfile;
+  /** Undefined for identity and blocking domains, which have no table. */
+  readonly table: PageTable | undefined;
+  readonly firstLevel: boolean;
+  readonly nestParent: boolean;
+  readonly dirtyTracking: boolean;
+  /** Bits of an IOVA now: of a domain made wider than its units, until it is attached. */
+  addressBits: number;
+  largestLevel: number;
+  /** One past the highest page ever mapped (5.15: max_addr), for the test of a narrower unit at attach. */
+  highestPage = 0;
+  readonly unitUses = new Map<IntelUnit, UnitUse>();
+  /** Devices whose requests without PASID go here, in order of attachment. */
+  readonly devices = new Set<DeviceInfo>();
+  /** PASIDs attached by number (7.x), by device. */
+  readonly pasidAttachments = new Map<DeviceInfo, Set<number>>();
+  /** Attached in auxiliary mode (5.15), oldest first. */
+  auxiliaryRecords: AuxiliaryRecord[] = [];
+  /** The PASID used on every device it is aux-attached to; 0: none yet. Kept after release (5.15). */
+  defaultPasid = 0;
+  /** Second-level entries get A and D bits from now on (SSADE in the PASID entry). */
+  dirtyTrackingOn = false;
+  freed = false;
+  private snoop = false;
+  private everMapped = false;
+
+  constructor(
+    driver: IntelDriver,
+    type: DomainType,
+    name: string,
+    profile: KernelProfile,
+    shape: PagingShape | undefined,
+  ) {
+    this.driver = driver;
+    this.type = type;
+    this.name = name;
+    this.profile = profile;
+    this.table = shape?.table;
+    this.firstLevel = shape?.firstLevel ?? false;
+    this.nestParent = shape?.nestParent ?? false;
+    this.dirtyTracking = shape?.dirtyTracking ?? false;
+    this.addressBits = shape?.addressBits ?? 64;
+    this.largestLevel = shape?.largestLevel ?? 3;
+  }
+
+  get pageSizes(): bigint {
+    return this.table === undefined ? 0n : SIZE_BITS[this.largestLevel];
+  }
+
+  get aperture(): Aperture {
+    const bits = this.addressBits - (this.firstLevel && this.profile.domainWidth === 'unit' ? 1 : 0);
+    return { first: 0 as Page, last: (2 ** (bits - 12) - 1) as Page };
+  }
+
+  get enforcesCoherency(): boolean {
+    return this.snoop;
+  }
+
+  /**
+   * From now on all DMA through this domain is snooped. True: it is (or was). False: a unit behind it can't, or a
+   * second-level table already maps something without.
+   */
+  enforceCacheCoherency(): boolean {
+    if (this.table === undefined) return false;
+    if (this.snoop) return true;
+    if (!this.driver.canSnoop(this) || (!this.firstLevel && this.everMapped)) return false;
+    this.snoop = true;
+    if (this.firstLevel) this.driver.setPageSnoop(this);
+    else this.table.changeFormat(secondLevelFormat('always'));
+    return true;
+  }
+
+  /** The id on a unit; pass-through has a fixed one. @throws RangeError when not attached there. */
+  domainIdOn(unit: IntelUnit): number {
+    const use = this.unitUses.get(unit);
+    if (use !== undefined) return use.domainId;
+    if (this.table === undefined) return PASS_THROUGH_DOMAIN_ID;
+    throw new RangeError(`${this.name} has no id on ${unit.name}`);
+  }
+
+  /** domain_attach_iommu: the first user on a unit takes an id. @throws KernelError ENOSPC. */
+  useUnit(unit: IntelUnit): void {
+    const use = this.unitUses.get(unit);
+    if (use === undefined) this.unitUses.set(unit, { domainId: unit.takeDomainId(), users: 1 });
+    else use.users += 1;
+  }
+
+  /** domain_detach_iommu: with the last user the id is free again. */
+  leaveUnit(unit: IntelUnit): void {
+    const use = this.unitUses.get(unit);
+    if (use === undefined) return;
+    use.users -= 1;
+    if (use.users > 0) return;
+    unit.domainIds.give(use.domainId);
+    this.unitUses.delete(unit);
+  }
+
+  map(page: Page, frame: Frame, count: number, prot: number): void {
+    const table = this.pagingTable();
+    const last = this.profile.domainWidth === 'unit' ? this.aperture.last : 2 ** (this.addressBits - 12) - 1;
+    if (page + count - 1 > last) {
+      throw new KernelError(
+        this.profile.mapBeyondWidth,
+        'address beyond the width of the domain',
+        `IOVA 0x${((page + count - 1) * 4096).toString(16)} lies beyond the ${this.addressBits} bits of ${this.name}.`,
+        'Map at a lower address.',
+      );
+    }
+    this.everMapped = true;
+    table.map(page, frame, count, prot, this.largestLevel, this.profile.mapOverMapping === 'overwrites');
+    if (page + count > this.highestPage) this.highestPage = page + count;
+    flushMapped(this, page, count);
+  }
+
+  unmap(page: Page, count: number): number {
+    const table = this.pagingTable();
+    if (!this.profile.unmapInRuns) return this.unmapRun(table, page, count);
+    let done = 0;
+    while (done < count) {
+      const run = runOfOneSize(page + done, count - done, this.largestLevel);
+      const unmapped = this.unmapRun(table, page + done, run);
+      if (this.highestPage === page + done + run) this.highestPage = page + done;
+      done += Math.max(run, unmapped);
+    }
+    return done;
+  }
+
+  iovaToFrame(page: Page): Frame | undefined {
+    return this.table === undefined ? (page as number as Frame) : this.table.lookup(page)?.frame;
+  }
+
+  free(): void {
+    this.driver.freeDomain(this);
+  }
+
+  private unmapRun(table: PageTable, page: number, count: number): number {
+    const tablesBefore = table.tableCount;
+    const unmapped = table.unmap(page as Page, count);
+    if (unmapped > 0 || this.profile.unmapInRuns) {
+      flushUnmapped(this, page, Math.max(count, unmapped), table.tableCount === tablesBefore);
+    }
+    return unmapped;
+  }
+
+  private pagingTable(): PageTable {
+    if (this.table === undefined) {
+      throw new KernelError(
+        'EINVAL',
+        'domain without page table',
+        `${this.name} (${this.type}) has no page table to map into.`,
+      );
+    }
+    return this.table;
+  }
+}
+
+/**
+ * How many pages from here one call of the driver takes: pages of the largest size that fits, up to where a larger
+ * size begins to fit (iommu_pgsize).
+ */
+function runOfOneSize(page: number, count: number, largestLevel: number): number {
+  let level = 1;
+  while (level < largestLevel && count >= 512 ** level && page % 512 ** level === 0) level += 1;
+  const size = 512 ** (level - 1);
+  if (level < largestLevel) {
+    const next = 512 ** level;
+    const offset = next - (page % next);
+    if (offset + next <= count) return offset;
+  }
+  return Math.floor(count / size) * size;
+}
