@@ -57,8 +57,6 @@ export interface KernelProfile {
   readonly firstLevelChoice: 'all-units' | 'by-type' | 'by-device';
   /** Width a new domain starts with: 57 bits cut down at attach, or the width of the unit behind the device. */
   readonly domainWidth: 'widest-then-cut' | 'unit';
-  /** Scalable mode needs intel_iommu=sm_on; else it is on wherever the unit has it (unless sm_off). */
-  readonly scalableModeByDefault: boolean;
   /** Units that flush their caches themselves at SRTP (CAP.ESRTPS) are spared the global flushes. */
   readonly trustsSelfFlush: boolean;
   /** PASID, PRI and ATS are switched on when the device is probed; before, at the first attach. */
@@ -82,6 +80,10 @@ export interface KernelProfile {
   readonly unmapInRuns: boolean;
   /** Freeing a domain detaches its devices first; else it is refused while attached. */
   readonly freeDetaches: boolean;
+  /** A group whose members can't all be moved to a domain is put back; else those that were moved stay. */
+  readonly revertsFailedSwitch: boolean;
+  /** A mapping that fails syncs an empty range: the flush names the last page of the address space. */
+  readonly failedMapFlush: boolean;
   /** map over something mapped: 'overwrites' with a warning, or EADDRINUSE. */
   readonly mapOverMapping: 'overwrites' | 'refused';
   /** errno for a mapping beyond the domain's width. */
@@ -197,7 +199,6 @@ const LINUX_5_15: KernelProfile = {
   reservedMemoryRefusal: 'at-attach',
   firstLevelChoice: 'all-units',
   domainWidth: 'widest-then-cut',
-  scalableModeByDefault: false,
   trustsSelfFlush: false,
   deviceFeaturesAt: 'attach',
   pasidTearDown: 'zero-first',
@@ -208,6 +209,8 @@ const LINUX_5_15: KernelProfile = {
   shortFirstLevelFlush: true,
   unmapInRuns: true,
   freeDetaches: true,
+  revertsFailedSwitch: false,
+  failedMapFlush: true,
   mapOverMapping: 'overwrites',
   mapBeyondWidth: 'EFAULT',
   vfioWrapErrno: 'EINVAL',
@@ -233,6 +236,7 @@ const LINUX_6_1: KernelProfile = {
   auxiliaryDomains: false,
   staticDomains: false,
   identityStandsForIdentity: true,
+  revertsFailedSwitch: true,
   firstLevelChoice: 'by-type',
   pageSnoop: 'enforced',
   vfioInitialPageSizes: 0xffff_ffff_ffff_f000n,
@@ -257,7 +261,6 @@ const LINUX_7_2: KernelProfile = {
   reservedMemoryRefusal: 'at-blocking',
   firstLevelChoice: 'by-device',
   domainWidth: 'unit',
-  scalableModeByDefault: true,
   trustsSelfFlush: true,
   deviceFeaturesAt: 'probe',
   pasidTearDown: 'present-first',
@@ -267,6 +270,7 @@ const LINUX_7_2: KernelProfile = {
   shortFirstLevelFlush: false,
   unmapInRuns: false,
   freeDetaches: false,
+  failedMapFlush: false,
   mapOverMapping: 'refused',
   mapBeyondWidth: 'ERANGE',
   vfioWrapErrno: 'EOVERFLOW',

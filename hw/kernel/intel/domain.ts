@@ -30,6 +30,9 @@ export interface PagingShape {
   readonly dirtyTracking: boolean;
 }
 
+/** What an empty range to be flushed begins with: the last page of the address space. */
+const LAST_PAGE = 2 ** 52 - 1;
+
 const SIZE_BITS = [0n, 0x1000n, 0x201000n, 0x40201000n];
 
 export class IntelDomain implements DriverDomain {
@@ -136,14 +139,7 @@ export class IntelDomain implements DriverDomain {
   map(page: Page, frame: Frame, count: number, prot: number): void {
     const table = this.pagingTable();
     const last = this.profile.domainWidth === 'unit' ? this.aperture.last : 2 ** (this.addressBits - 12) - 1;
-    if (page + count - 1 > last) {
-      throw new KernelError(
-        this.profile.mapBeyondWidth,
-        'address beyond the width of the domain',
-        `IOVA 0x${((page + count - 1) * 4096).toString(16)} lies beyond the ${this.addressBits} bits of ${this.name}.`,
-        'Map at a lower address.',
-      );
-    }
+    if (page + count - 1 > last) this.refuseWidth(page + count);
     this.everMapped = true;
     table.map(page, frame, count, prot, this.largestLevel, this.profile.mapOverMapping === 'overwrites');
     if (page + count > this.highestPage) this.highestPage = page + count;
@@ -169,6 +165,22 @@ export class IntelDomain implements DriverDomain {
 
   free(): void {
     this.driver.freeDomain(this);
+  }
+
+  private refuseWidth(end: number): never {
+    const highest = (end * 4096).toString(16);
+    if (this.profile.failedMapFlush) {
+      this.driver.log.write(
+        `DMAR: intel_iommu_map: iommu width (${this.addressBits}) is not sufficient for the mapped address (${highest})`,
+      );
+      flushUnmapped(this, LAST_PAGE, 1, false);
+    }
+    throw new KernelError(
+      this.profile.mapBeyondWidth,
+      'address beyond the width of the domain',
+      `A mapping up to 0x${highest} lies beyond the ${this.addressBits} bits of ${this.name}.`,
+      'Map at a lower address.',
+    );
   }
 
   private unmapRun(table: PageTable, page: number, count: number): number {

@@ -7,6 +7,7 @@ import type { Trace } from '../../trace.ts';
 import type { Device } from '../device.ts';
 import { KernelError } from '../errno.ts';
 import type { DomainOptions, DriverDomain, IommuDriver } from '../iommu/driver.ts';
+import { deviceReservedRegions } from '../iommu/grouping-reserved.ts';
 import type { UnitLookup } from '../iommu/grouping-units.ts';
 import type { ReservedRegion } from '../iommu/types.ts';
 import type { KernelLog } from '../kernel-log.ts';
@@ -31,12 +32,9 @@ export interface IntelDriverOptions {
   readonly trace: Trace;
   readonly log: KernelLog;
   readonly lookup: UnitLookup;
-  /** intel_iommu=sm_on or sm_off; absent: the default of the generation. */
+  /** intel_iommu=sm_on or sm_off; absent: on. */
   readonly scalableMode?: boolean;
 }
-
-/** Interrupt messages go here; no mapping may. */
-const MSI_WINDOW = { start: 0xfee00000n, end: 0xfeefffffn } as const;
 
 export class IntelDriver implements IommuDriver {
   readonly name = 'intel-iommu';
@@ -68,7 +66,7 @@ export class IntelDriver implements IommuDriver {
     this.lookup = lookup;
     this.tables = new TableWriter(port, options.allocator, trace);
     this.entries = new EntryWriter(this.tables, profile, log);
-    const scalableWanted = options.scalableMode ?? profile.scalableModeByDefault;
+    const scalableWanted = options.scalableMode ?? true;
     this.units = lookup.units
       .filter((unit) => unit.ignored === undefined)
       .map(
@@ -296,21 +294,13 @@ export class IntelDriver implements IommuDriver {
   }
 
   reservedRegions(device: Device): ReservedRegion[] {
-    const regions: ReservedRegion[] = [];
-    if (device.pci !== undefined) {
-      const type = relaxable(device.pci) ? 'direct-relaxable' : 'direct';
-      for (const { base, limit } of this.lookup.reservedMemory(device.pci)) {
-        regions.push({ start: base, end: limit, type, because: device.name });
-      }
-    }
-    regions.push({ ...MSI_WINDOW, type: 'msi', because: device.name });
-    return regions;
+    const { pci } = device;
+    return pci === undefined ? [] : deviceReservedRegions(pci, this.lookup.reservedMemory(pci));
   }
 
   requiresDirect(device: Device): boolean {
-    return (
-      device.pci !== undefined && !relaxable(device.pci) && this.lookup.reservedMemory(device.pci).length > 0
-    );
+    if (device.pci === undefined || this.lookup.reservedMemory(device.pci).length === 0) return false;
+    return this.reservedRegions(device).some(({ type }) => type === 'direct');
   }
 
   private infoFor(device: Device): DeviceInfo {
@@ -333,12 +323,6 @@ export class IntelDriver implements IommuDriver {
       `${domain.name} was not made by ${this.name}.`,
     );
   }
-}
-
-/** USB and graphics need their region for firmware's sake only, until a driver takes over (device_rmrr_is_relaxable). */
-function relaxable(device: PciDevice): boolean {
-  const baseClass = device.classCode >>> 16;
-  return baseClass === 0x03 || device.classCode >>> 8 === 0x0c03;
 }
 
 function requesterIdOf(device: PciDevice): number {

@@ -13,9 +13,9 @@ import { DefaultDomains, type DefaultDomainType } from './default-domain.ts';
 import type { DomainOptions, DriverDomain, IommuDriver } from './driver.ts';
 import { Group } from './group.ts';
 import { switchGroup } from './group-switch.ts';
+import { mergeReservedRegions } from './grouping-reserved.ts';
 import { Ownership } from './ownership.ts';
 import { PasidAttach } from './pasid-attach.ts';
-import { unionOfRegions } from './reserved-union.ts';
 import type { IommuCore, IommuDomain, IommuGroup, ReservedRegion } from './types.ts';
 
 /** Groups a machine can have (the kernel's limit is that of an int). */
@@ -249,9 +249,8 @@ export class LinuxIommuCore implements IommuCore {
 
   reservedRegions(group: IommuGroup): ReservedRegion[] {
     const { driver } = this.own(group);
-    return driver === undefined
-      ? []
-      : unionOfRegions(group.devices.map((device) => driver.reservedRegions(device)));
+    if (driver === undefined) return [];
+    return mergeReservedRegions(group.devices.flatMap((device) => driver.reservedRegions(device)));
   }
 
   hasIsolatedMsi(group: IommuGroup): boolean {
@@ -282,7 +281,7 @@ export class LinuxIommuCore implements IommuCore {
         `${own.name} was not made by the driver that serves group ${group.id}.`,
       );
     }
-    switchGroup(group, own);
+    switchGroup(group, own, this.profile.revertsFailedSwitch);
   }
 
   /** Back to the default domain, or to the blocking one while somebody owns the group. */

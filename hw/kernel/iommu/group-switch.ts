@@ -5,9 +5,10 @@ import type { Group } from './group.ts';
 
 /**
  * Every member gets the domain; when one can't, those before it are put back and the group is where it was.
+ * @param reverts False: as 5.15, which leaves the members where they are then; the one that failed has no domain.
  * @throws KernelError of the driver; EINVAL: a member must keep its direct mappings and `domain` blocks.
  */
-export function switchGroup(group: Group, domain: DriverDomain): void {
+export function switchGroup(group: Group, domain: DriverDomain, reverts = true): void {
   if (group.domain === domain) return;
   const before = group.domain;
   refuseBlockingOfDirect(group, domain);
@@ -15,6 +16,7 @@ export function switchGroup(group: Group, domain: DriverDomain): void {
     try {
       domain.driver.attach(domain, device);
     } catch (error) {
+      if (!reverts) throw error;
       for (const moved of group.devices.slice(0, index + 1)) {
         if (before !== undefined) before.driver.attach(before, moved);
         else domain.driver.detach(domain, moved);
