@@ -56,6 +56,31 @@ export interface UnitDescription {
   ecap?: string;
 }
 
+/** What happened after boot and before the capture, in order: it decides on group numbers and types. */
+export type HostEvent =
+  | { kind: 'virtual-functions'; device: string; count: number }
+  /** Written to sysfs `remove`: a rescan finds it again. */
+  | { kind: 'remove'; device: string }
+  /** Pulled out. */
+  | { kind: 'unplug'; device: string }
+  | { kind: 'plug'; device: string }
+  | { kind: 'rescan' }
+  /** Written to the `type` of the device's group. */
+  | { kind: 'group-type'; device: string; type: string };
+
+/** A device that is not on the PCI bus. */
+export interface OtherDeviceDescription {
+  name: string;
+  /** platform, acpi, vdpa, mdev, auxiliary, … */
+  bus: string;
+  /** The device it hangs on, by name: a PCI address for a vDPA or mediated device. */
+  parent?: string;
+  /** Path in the ACPI name space, as the DMAR table names it. */
+  acpiPath?: string;
+  /** The IOMMU group the capture names: only for comparing. */
+  group?: number;
+}
+
 export interface HostDescription {
   format: 'vtdeck-host';
   version: 1;
@@ -71,6 +96,14 @@ export interface HostDescription {
   memory?: RangeDescription[];
   /** Kernel command line where known; options that decide on groups are honoured. */
   kernelCommandLine?: string;
+  /**
+   * Whether Linux used the IOMMU. `on`: registers are as Linux left them. `unknown`: the source does not say, and where it has
+   * no DMAR table one unit over everything is assumed. Absent: registers are as firmware left them, the DMAR table decides.
+   */
+  iommu?: { state: 'on' | 'off' | 'unknown'; because: string };
+  history?: HostEvent[];
+  /** Functions that were there at boot and are gone: they matter for group numbers only. */
+  formerFunctions?: FunctionDescription[];
   /** Devices that are not PCI (platform, ACPI), where known. */
-  otherDevices?: { name: string; bus: string; group?: number }[];
+  otherDevices?: OtherDeviceDescription[];
 }

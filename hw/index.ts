@@ -2,7 +2,7 @@
  * The only door of the emulated host: what src/ and views/ may use of it.
  */
 
-export { type DeviceScope, ScopeType } from './acpi/dmar.ts';
+export { type DeviceScope, DmarError, ScopeType } from './acpi/dmar.ts';
 export { writeDmar } from './acpi/dmar-writer.ts';
 export type {
   DmaRequest,
@@ -13,7 +13,14 @@ export type {
 } from './host/operations.ts';
 export type * from './host/state.ts';
 export type { Host, ProfileName } from './host.ts';
-export type { FunctionDescription, HostDescription, UnitDescription } from './host-description.ts';
+export type {
+  FunctionDescription,
+  HostDescription,
+  HostEvent,
+  OtherDeviceDescription,
+  UnitDescription,
+} from './host-description.ts';
+export { type GroupsReport, groupsOf } from './isolation/groups.ts';
 export { KernelError } from './kernel/errno.ts';
 export type { DecodedField } from './layout.ts';
 export { formatPciAddress, type PciAddress, parsePciAddress } from './pci/address.ts';

@@ -9,6 +9,8 @@ import type { PciDevice } from './pci-device.ts';
 export interface AcsEnvironment {
   /** An IVRS table is there: the machine has an AMD IOMMU. */
   readonly amdIommu: boolean;
+  /** True for a function whose device-specific registers (0x40 on) the source does not show. */
+  readonly unreadable?: (device: PciDevice) => boolean;
 }
 
 /** A quirk's word: which controls count as on, and why. */
@@ -103,10 +105,12 @@ function isPchRootPort(device: PciDevice): boolean {
  * The chipset is told to keep peers apart when ACS is enabled; that needs the root complex base address register of the
  * LPC bridge (31.0, offset f0, bit 0).
  */
-const intelPchRootPort: Quirk = (device, wanted) => {
+const intelPchRootPort: Quirk = (device, wanted, environment) => {
   if (!isPchRootPort(device)) return undefined;
   const lpc = device.bus.devices.find((other) => other.devfn === 0xf8);
-  const enabled = lpc !== undefined && (lpc.read(0xf0, 4) & 1) !== 0;
+  // Without an LPC bridge the read gives all ones, which says enabled; firmware that boots Linux has set it.
+  const enabled =
+    lpc === undefined || environment.unreadable?.(lpc) === true || (lpc.read(0xf0, 4) & 1) !== 0;
   return {
     wanted,
     held: enabled ? ROOT_PORT_CONTROLS : 0,

@@ -37,13 +37,23 @@ export interface PciTopology {
 /** Segments from here up are made by Linux for devices behind a VMD endpoint (drivers/pci/controller/vmd.c). */
 export const VMD_SEGMENT = 0x10000;
 
-/** Scans all root buses in the order given. `virtualFunctions: false` leaves enabled VFs out until they are asked for. */
+export interface ScanOptions {
+  /** False: enabled VFs are left out until they are asked for. */
+  readonly virtualFunctions?: boolean;
+  /**
+   * Functions that are known to be there although the scan may not reach them: a capture of a part of a machine lists
+   * function 3 of a slot without function 0, or a chain of ARI functions with a hole.
+   */
+  readonly listed?: readonly PciAddress[];
+}
+
+/** Scans all root buses in the order given. */
 export function scanPci(
   port: ConfigSpacePort,
   roots: readonly RootBus[],
-  options: { virtualFunctions?: boolean } = {},
+  options: ScanOptions = {},
 ): PciTopology {
-  const topology = new Topology(port);
+  const topology = new Topology(port, options.listed ?? []);
   for (const root of roots) topology.scanRoot(root);
   topology.linkVmd();
   if (options.virtualFunctions !== false) {
@@ -60,8 +70,18 @@ class Topology implements PciTopology {
   private readonly byName = new Map<string, ScannedDevice>();
   private readonly buses = new Map<number, ScannedBus>();
 
-  constructor(port: ConfigSpacePort) {
+  /** Devfns that are listed, by segment and bus. */
+  private readonly listed = new Map<number, number[]>();
+
+  constructor(port: ConfigSpacePort, listed: readonly PciAddress[]) {
     this.port = port;
+    for (const at of listed) {
+      const key = at.segment * 256 + at.bus;
+      const known = this.listed.get(key);
+      const devfn = (at.device << 3) | at.function;
+      if (known === undefined) this.listed.set(key, [devfn]);
+      else known.push(devfn);
+    }
   }
 
   find(name: string): ScannedDevice | undefined {
@@ -91,7 +111,11 @@ class Topology implements PciTopology {
 
   /** Functions first, then the bridges among them: pci_scan_child_bus. */
   private scanBus(bus: ScannedBus): void {
-    for (let slot = 0; slot < 32; slot += 1) this.scanSlot(bus, slot);
+    const listed = this.listed.get(bus.segment * 256 + bus.number) ?? [];
+    for (let slot = 0; slot < 32; slot += 1) {
+      this.scanSlot(bus, slot);
+      for (const devfn of listed) if (devfn >>> 3 === slot) this.scanFunction(bus, devfn, devfn & 7);
+    }
     for (const device of [...bus.devices]) if (device.isBridge) this.scanBridge(device);
   }
 

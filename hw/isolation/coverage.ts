@@ -1,0 +1,196 @@
+/** Which devices the IOMMUs of a described host cover, and what kind of default domain they get. */
+import type { DmarTable } from '../acpi/dmar.ts';
+import { readDmar } from '../acpi/dmar-reader.ts';
+import type { HostDescription } from '../host-description.ts';
+import { groupDefaultType, systemDefaultType } from '../kernel/iommu/grouping-default-type.ts';
+import type { Coverage } from '../kernel/iommu/grouping-formation.ts';
+import { type IommuOptions, iommuOptions } from '../kernel/iommu/grouping-options.ts';
+import { UnitLookup, type UnitRegisters } from '../kernel/iommu/grouping-units.ts';
+import { GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
+import { hasDwordAcs } from '../kernel/pci/acs-quirks.ts';
+import type { PciDevice } from '../kernel/pci/pci-device.ts';
+import type { PciTopology } from '../kernel/pci/scan.ts';
+import { bytesOfHex } from '../pci/from-description.ts';
+
+export interface CoverageResult {
+  readonly coverage: Coverage;
+  readonly lookup: UnitLookup | undefined;
+  readonly options: IommuOptions;
+  /** True when an AMD IOMMU is in the machine. */
+  readonly amd: boolean;
+  /** What was taken for granted because the source does not say. */
+  readonly assumptions: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** Decides who covers what. @throws DmarError when the table can't be read. */
+export function coverageOf(description: HostDescription, topology: PciTopology): CoverageResult {
+  const options = iommuOptions(description.kernelCommandLine);
+  const amd = topology.devices.some(isAmdIommu);
+  const none = (why: string): CoverageResult => ({
+    coverage: nothingCovered(why),
+    lookup: undefined,
+    options,
+    amd,
+    assumptions: [],
+    warnings: [],
+  });
+  if (description.iommu?.state === 'off') return none(description.iommu.because);
+  const graphicsOff = options.graphicsOff || topology.devices.some(hasBrokenGraphics);
+  if (amd && description.dmar === undefined) {
+    if (!options.amdEnabled) return none('the kernel command line switches the AMD IOMMU off');
+  } else if (!options.intelEnabled) {
+    return none('the kernel command line switches the IOMMU off (intel_iommu=off or iommu=off)');
+  }
+  if (description.iommu?.state === 'unknown' && description.kernelCommandLine === undefined) {
+    const evidence = acsNeverRequested(topology);
+    if (evidence !== undefined) return none(evidence);
+  }
+  if (description.dmar !== undefined) {
+    return fromTable(readTable(description.dmar), description, topology, options, amd, graphicsOff);
+  }
+  if (description.iommu?.state !== 'unknown') return none('the machine has no DMAR table, so no IOMMU');
+  const assumptions = amd
+    ? [
+        'The IVRS table is not in the source: all functions but the IOMMU and the host bridge beside it are taken as covered.',
+      ]
+    : ['No DMAR table is in the source: one remapping unit over all devices is assumed.'];
+  return {
+    coverage: everythingCovered(options, graphicsOff),
+    lookup: undefined,
+    options,
+    amd,
+    assumptions,
+    warnings: [],
+  };
+}
+
+function readTable(hex: string): DmarTable {
+  return readDmar(bytesOfHex(hex) ?? new Uint8Array());
+}
+
+function fromTable(
+  table: DmarTable,
+  description: HostDescription,
+  topology: PciTopology,
+  options: IommuOptions,
+  amd: boolean,
+  graphicsOff: boolean,
+): CoverageResult {
+  const known = new Map<bigint, UnitRegisters>();
+  for (const unit of description.units ?? []) {
+    if (unit.cap === undefined || unit.ecap === undefined) continue;
+    known.set(numberOf(unit.registerBase), { cap: numberOf(unit.cap), ecap: numberOf(unit.ecap) });
+  }
+  const lookup = new UnitLookup(table, topology, {
+    registers: (base) => known.get(base),
+    graphicsOff,
+  });
+  const active = lookup.units.filter((unit) => unit.ignored === undefined);
+  const system = systemDefaultType(
+    options,
+    active.flatMap((unit) => unit.registers ?? []),
+  );
+  const order = new Map(lookup.units.map((unit, index) => [unit, { order: index }]));
+  const warnings = [...table.warnings, ...lookup.warnings.map((one) => `${one.where}: ${one.problem}`)];
+  return {
+    coverage: {
+      unitOf: (device) => {
+        const unit = lookup.unitOf(device);
+        return unit === undefined ? undefined : order.get(unit);
+      },
+      whyNone: (device) => lookup.whyNone(device),
+      reservedMemory: (device) => lookup.reservedMemory(device),
+      defaultType: (members) =>
+        groupDefaultType(
+          members.map((device) => lookup.unitOf(device)?.registers),
+          system,
+        ),
+      unitCount: lookup.units.length,
+    },
+    lookup,
+    options,
+    amd,
+    assumptions: [],
+    warnings,
+  };
+}
+
+function numberOf(text: string): bigint {
+  return BigInt(text.startsWith('0x') ? text : `0x${text}`);
+}
+
+function nothingCovered(why: string): Coverage {
+  return {
+    unitOf: () => undefined,
+    whyNone: () => why,
+    reservedMemory: () => [],
+    defaultType: () => 'DMA-FQ',
+    unitCount: 0,
+  };
+}
+
+const ONE_UNIT = { order: 0 } as const;
+
+/** Without a table: everything, but for an AMD IOMMU and its host bridge, and graphics that Linux leaves alone. */
+function everythingCovered(options: IommuOptions, graphicsOff: boolean): Coverage {
+  const system = systemDefaultType(options, []);
+  const outside = (device: PciDevice): string | undefined => {
+    if (isAmdIommu(device)) return 'it is the IOMMU itself';
+    if (device.classCode >>> 8 === 0x0600 && sharesSlotWithAmdIommu(device)) {
+      return 'IVRS entries start behind the IOMMU function: the host bridge beside it has none';
+    }
+    if (graphicsOff && hasBrokenGraphics(device)) {
+      return 'Linux switches the remapping unit of this graphics device off';
+    }
+    return undefined;
+  };
+  return {
+    unitOf: (device) => (outside(device) === undefined ? ONE_UNIT : undefined),
+    whyNone: (device) => outside(device) ?? '',
+    reservedMemory: () => [],
+    defaultType: () => system,
+    unitCount: 1,
+  };
+}
+
+function isAmdIommu(device: PciDevice): boolean {
+  return (device.vendorId === 0x1022 || device.vendorId === 0x1002) && device.classCode >>> 8 === 0x0806;
+}
+
+function sharesSlotWithAmdIommu(device: PciDevice): boolean {
+  return device.bus.devices.some(
+    (other) => other !== device && isAmdIommu(other) && other.devfn >>> 3 === device.devfn >>> 3,
+  );
+}
+
+/** Graphics of the 4 series and of Broadwell: quirk_iommu_igfx of drivers/iommu/intel/iommu.c. */
+const BROKEN_GRAPHICS = new Set([
+  0x2a40, 0x2e00, 0x2e10, 0x2e20, 0x2e30, 0x2e40, 0x2e90, 0x1602, 0x1606, 0x160a, 0x160b, 0x160d, 0x160e,
+  0x1612, 0x1616, 0x161a, 0x161b, 0x161d, 0x161e, 0x1622, 0x1626, 0x162a, 0x162b, 0x162d, 0x162e, 0x1632,
+  0x1636, 0x163a, 0x163b, 0x163d, 0x163e,
+]);
+
+function hasBrokenGraphics(device: PciDevice): boolean {
+  return device.vendorId === 0x8086 && BROKEN_GRAPHICS.has(device.deviceId);
+}
+
+/**
+ * Linux switches ACS on for every device that has it as soon as an IOMMU driver asks, which is before devices are found. A
+ * capture in which no control bit is set although there are some to set was made with the IOMMU off.
+ */
+function acsNeverRequested(topology: PciTopology): string | undefined {
+  let example: PciDevice | undefined;
+  for (const device of topology.devices) {
+    const acs = device.extendedCapability(0x0d);
+    if (acs === undefined || hasDwordAcs(device)) continue;
+    if ((device.read(acs + 4, 2) & GROUPING_CONTROLS) === 0) continue;
+    if ((device.read(acs + 6, 2) & GROUPING_CONTROLS) !== 0) return undefined;
+    example ??= device;
+  }
+  if (example === undefined) return undefined;
+  return (
+    `the IOMMU was off when this was captured: no ACS control bit is set anywhere although ${example.name} and others have ` +
+    'them, and Linux sets them whenever the IOMMU is on'
+  );
+}

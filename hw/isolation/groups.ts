@@ -1,0 +1,189 @@
+/**
+ * What Linux would say about the isolation of a described host: its groups with a reason for every member, what has no
+ * group, and what the description does not let one tell.
+ */
+import type { HostDescription } from '../host-description.ts';
+import { GroupFormation } from '../kernel/iommu/grouping-formation.ts';
+import type { GroupingReason } from '../kernel/iommu/grouping-reasons.ts';
+import type { AcsContext } from '../kernel/pci/acs.ts';
+import { coverageOf } from './coverage.ts';
+import { formWithHistory } from './history.ts';
+import { type MachineProblem, type ScannedMachine, scanMachine } from './machine.ts';
+import { addOtherDevices } from './other-devices.ts';
+import { asIfIsolated, dependencies, isOpen, unknownDevices } from './unknown.ts';
+
+/** A range of I/O virtual addresses, hex with 0x, end included. */
+export interface ReservedReport {
+  readonly start: string;
+  readonly end: string;
+  readonly type: string;
+}
+
+export interface GroupReport {
+  readonly id: number;
+  readonly devices: readonly string[];
+  /** `DMA`, `DMA-FQ` or `identity`. */
+  readonly type: string;
+  readonly reserved: readonly ReservedReport[];
+  readonly reasons: readonly GroupingReason[];
+}
+
+export interface UngroupedReport {
+  readonly device: string;
+  readonly why: string;
+}
+
+export interface UnknownReport {
+  readonly device: string;
+  readonly why: string;
+  /** Devices whose missing registers decide. */
+  readonly dependsOn: readonly string[];
+  /** Members of its group if all that is not shown isolates: an assumption. */
+  readonly ifIsolated: readonly string[];
+  /** Members of its group if nothing that is not shown isolates. */
+  readonly ifOpen: readonly string[];
+}
+
+export interface GroupsReport {
+  readonly groups: readonly GroupReport[];
+  readonly ungrouped: readonly UngroupedReport[];
+  readonly unknown: readonly UnknownReport[];
+  /** What is taken for granted because the source does not say. */
+  readonly assumptions: readonly string[];
+  readonly problems: readonly MachineProblem[];
+}
+
+/** Groups of a host. @throws DmarError when its DMAR table can't be read. */
+export function groupsOf(description: HostDescription): GroupsReport {
+  const unknown = unknownDevices(description);
+  const optimistic = form(
+    unknown.size === 0 ? description : asIfIsolated(description, unknown),
+    unknown,
+    true,
+  );
+  const pessimistic = unknown.size === 0 ? optimistic : form(description, unknown, false);
+  const groups: GroupReport[] = [];
+  const uncertain: UnknownReport[] = [];
+  for (const group of optimistic.formation.groups) {
+    const others = optimistic.others.get(group.id) ?? [];
+    const members = group.members.map((device) => device.name);
+    const differing = members.filter((name) => !sameMembers(pessimistic.membersOf(name), members));
+    if (differing.length > 0) {
+      for (const name of members) {
+        uncertain.push(
+          unknownReport(name, members, pessimistic.membersOf(name), optimistic.machine, unknown),
+        );
+      }
+      continue;
+    }
+    groups.push({
+      id: group.id,
+      devices: [...members, ...others.map((one) => one.name)],
+      type: optimistic.formation.typeOf(group),
+      reserved: optimistic.formation.reservedOf(group).map((region) => ({
+        start: hexOf(region.start),
+        end: hexOf(region.end),
+        type: region.type === 'software-msi' ? 'msi' : region.type,
+      })),
+      reasons: [...optimistic.formation.reasonsOf(group), ...others.map((one) => one.reason)],
+    });
+  }
+  return {
+    groups,
+    ungrouped: optimistic.formation.ungrouped.map((device) => ({
+      device: device.name,
+      why: optimistic.formation.whyUngrouped(device),
+    })),
+    unknown: [...uncertain, ...unreadable(description, optimistic.machine)],
+    assumptions: optimistic.assumptions,
+    problems: [...optimistic.machine.problems, ...optimistic.warnings],
+  };
+}
+
+interface Formed {
+  readonly machine: ScannedMachine;
+  readonly formation: GroupFormation;
+  readonly others: ReadonlyMap<number, readonly { readonly name: string; readonly reason: GroupingReason }[]>;
+  readonly assumptions: readonly string[];
+  readonly warnings: readonly MachineProblem[];
+  membersOf(name: string): readonly string[];
+}
+
+function form(
+  description: HostDescription,
+  unknown: ReadonlyMap<string, readonly string[]>,
+  isolated: boolean,
+): Formed {
+  const machine = scanMachine(description);
+  const result = coverageOf(description, machine.topology);
+  const context: AcsContext = {
+    amdIommu: result.amd,
+    assume:
+      unknown.size === 0
+        ? undefined
+        : (device) => (isOpen(device, unknown.get(device.name)) ? isolated : undefined),
+    unreadable: (device) =>
+      machine.described.get(device.name)?.unknown?.includes('device registers') ?? false,
+  };
+  const formation = new GroupFormation(result.coverage, context);
+  formWithHistory(machine, description, formation);
+  const others = addOtherDevices(description, formation, result.lookup, machine.topology);
+  return {
+    machine,
+    formation,
+    others,
+    assumptions: result.assumptions,
+    warnings: result.warnings.map((problem) => ({ device: 'DMAR', problem })),
+    membersOf: (name) => {
+      const device = machine.topology.find(name);
+      const group = device === undefined ? undefined : formation.groupOf(device);
+      return group?.members.map((one) => one.name) ?? [];
+    },
+  };
+}
+
+function sameMembers(one: readonly string[], other: readonly string[]): boolean {
+  if (one.length !== other.length) return false;
+  const names = new Set(one);
+  return other.every((name) => names.has(name));
+}
+
+function unknownReport(
+  name: string,
+  ifIsolated: readonly string[],
+  ifOpen: readonly string[],
+  machine: ScannedMachine,
+  unknown: ReadonlyMap<string, readonly string[]>,
+): UnknownReport {
+  const device = machine.topology.find(name);
+  const dependsOn =
+    device === undefined ? [] : dependencies([...ifIsolated, ...ifOpen], machine.topology, unknown);
+  const what = [...new Set(dependsOn.flatMap((one) => unknown.get(one) ?? []))];
+  return {
+    device: name,
+    why: `The source does not show ${what.join(', ')} of ${dependsOn.slice(0, 6).join(', ')}${dependsOn.length > 6 ? ` and ${dependsOn.length - 6} more` : ''}.`,
+    dependsOn,
+    ifIsolated,
+    ifOpen,
+  };
+}
+
+/** Functions of the description that the scan could not reach. */
+function unreadable(description: HostDescription, machine: ScannedMachine): UnknownReport[] {
+  const former = new Set(description.formerFunctions?.map((one) => one.address));
+  return description.functions
+    .filter((one) => !former.has(one.address) && machine.topology.find(one.address) === undefined)
+    .map((one) => ({
+      device: one.address,
+      why:
+        machine.problems.find((problem) => problem.device === one.address)?.problem ??
+        'no bridge leads to its bus, so its place is not known',
+      dependsOn: [],
+      ifIsolated: [],
+      ifOpen: [],
+    }));
+}
+
+function hexOf(value: bigint): string {
+  return `0x${value.toString(16)}`;
+}

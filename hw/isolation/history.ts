@@ -1,0 +1,139 @@
+/** Replays what happened after boot on the groups of a machine. */
+import type { HostDescription, HostEvent } from '../host-description.ts';
+import type { GroupFormation } from '../kernel/iommu/grouping-formation.ts';
+import type { PciDevice } from '../kernel/pci/pci-device.ts';
+import type { ScannedMachine } from './machine.ts';
+
+const SRIOV = 0x10;
+
+/** Boots the groups, then lets the events happen, then the virtual functions that nobody mentioned. */
+export function formWithHistory(
+  machine: ScannedMachine,
+  description: HostDescription,
+  formation: GroupFormation,
+): void {
+  new Replay(machine, formation).run(description.history ?? []);
+}
+
+class Replay {
+  private readonly machine: ScannedMachine;
+  private readonly formation: GroupFormation;
+  private readonly absent = new Set<PciDevice>();
+  /** Taken out through sysfs: a rescan brings them back. */
+  private readonly removed = new Set<PciDevice>();
+
+  constructor(machine: ScannedMachine, formation: GroupFormation) {
+    this.machine = machine;
+    this.formation = formation;
+  }
+
+  run(events: readonly HostEvent[]): void {
+    const { topology } = this.machine;
+    for (const event of events) {
+      if (event.kind === 'virtual-functions') this.setVirtualFunctions(event.device, 0);
+    }
+    for (const name of firstPlugged(events)) {
+      for (const device of this.withAllBehind(name)) this.absent.add(device);
+    }
+    this.formation.boot(topology.devices.filter((device) => !this.absent.has(device)));
+    for (const event of events) this.apply(event);
+    const mentioned = new Set(
+      events.flatMap((event) => (event.kind === 'virtual-functions' ? [event.device] : [])),
+    );
+    for (const device of [...topology.devices]) {
+      if (device.isVirtualFunction || mentioned.has(device.name)) continue;
+      for (const virtual of topology.addVirtualFunctions(device)) this.formation.add(virtual);
+    }
+  }
+
+  private apply(event: HostEvent): void {
+    switch (event.kind) {
+      case 'virtual-functions': {
+        const physical = this.machine.topology.find(event.device);
+        if (physical === undefined) return;
+        this.setVirtualFunctions(event.device, 0);
+        this.setVirtualFunctions(event.device, event.count);
+        for (const virtual of this.machine.topology.addVirtualFunctions(physical))
+          this.formation.add(virtual);
+        return;
+      }
+      case 'remove':
+      case 'unplug':
+        for (const device of this.withAllBehind(event.device).reverse()) {
+          this.formation.remove(device);
+          this.absent.add(device);
+          if (event.kind === 'remove') this.removed.add(device);
+        }
+        return;
+      case 'plug':
+        this.bringBack((device) => this.withAllBehind(event.device).includes(device));
+        return;
+      case 'rescan':
+        this.bringBack((device) => this.removed.has(device));
+        return;
+      case 'group-type':
+        this.setType(event.device, event.type);
+        return;
+    }
+  }
+
+  private bringBack(which: (device: PciDevice) => boolean): void {
+    for (const device of this.machine.topology.devices) {
+      if (!this.absent.has(device) || !which(device)) continue;
+      this.absent.delete(device);
+      this.removed.delete(device);
+      this.formation.add(device);
+    }
+  }
+
+  private setType(name: string, type: string): void {
+    const device = this.machine.topology.find(name);
+    const group = device === undefined ? undefined : this.formation.groupOf(device);
+    if (group === undefined) return;
+    if (type === 'auto') group.chosenType = undefined;
+    else if (type === 'DMA' || type === 'DMA-FQ' || type === 'identity') group.chosenType = type;
+  }
+
+  /** sriov_numvfs: off first, then the count and on. Hardware makes the functions. */
+  private setVirtualFunctions(name: string, count: number): void {
+    const physical = this.machine.topology.find(name);
+    const capability = physical?.extendedCapability(SRIOV);
+    if (physical === undefined || capability === undefined) return;
+    const known = this.machine.topology.devices.filter((one) => one.physicalFunction === physical);
+    if (count === 0) {
+      for (const virtual of known) {
+        this.formation.remove(virtual);
+        this.machine.topology.remove(virtual);
+      }
+      physical.write(capability + 8, 2, physical.read(capability + 8, 2) & ~9);
+      return;
+    }
+    physical.write(capability + 0x10, 2, count);
+    physical.write(capability + 8, 2, physical.read(capability + 8, 2) | 9);
+  }
+
+  private withAllBehind(name: string): PciDevice[] {
+    const found: PciDevice[] = [];
+    const take = (device: PciDevice | undefined): void => {
+      if (device === undefined) return;
+      found.push(device);
+      for (const below of device.subordinate?.devices ?? []) take(below);
+      for (const other of this.machine.topology.devices)
+        if (other.physicalFunction === device) found.push(other);
+    };
+    take(this.machine.topology.find(name));
+    return found;
+  }
+}
+
+/** Devices whose first mention is that they were plugged in: they were not there at boot. */
+function firstPlugged(events: readonly HostEvent[]): string[] {
+  const seen = new Set<string>();
+  const plugged: string[] = [];
+  for (const event of events) {
+    if (event.kind === 'rescan' || seen.has(event.device)) continue;
+    seen.add(event.device);
+    if (event.kind === 'plug') plugged.push(event.device);
+  }
+  return plugged;
+}

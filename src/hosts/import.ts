@@ -1,0 +1,225 @@
+/**
+ * Brings a host in: from a folder (lspci.txt and what lies beside it), from single files, or by the name it was imported
+ * under. Nothing of the groups that a capture lists is used to compute; it is kept for comparing.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { formatPciAddress, type HostDescription, type HostEvent, parsePciAddress } from '../../hw/index.ts';
+import { fileError, usageError } from '../errors.ts';
+import { isAcpidump, parseAcpidump } from './acpidump.ts';
+import { builtInHost, builtInHostNames } from './builtin.ts';
+import {
+  commandLineWithDefaults,
+  isQemuMachine,
+  kernelCommandLine,
+  qemuRootBusOrder,
+  unitRegisters,
+} from './capture-files.ts';
+import { stepsToEvents } from './capture-steps.ts';
+import { formerFunction, rootBusNumbers } from './former-functions.ts';
+import { type GroupListing, parseGroupListing } from './iommu-groups.ts';
+import { hexOf, importLspci } from './lspci.ts';
+import { parseHostDescription } from './schema.ts';
+import { importedHost, importedHostNames } from './store.ts';
+
+export interface ImportedHost {
+  readonly description: HostDescription;
+  /** What was wrong with the source, with file and line. */
+  readonly problems: readonly string[];
+  /** Groups that the capture lists, where it does. */
+  readonly listing: GroupListing;
+}
+
+export interface ImportOptions {
+  /** DMAR table beside the lspci text: raw bytes or acpidump text. */
+  readonly dmar?: string;
+  readonly name?: string;
+}
+
+/** Text files larger than this are no captures. */
+const LARGEST_TEXT_BYTES = 512 * 1024 * 1024;
+
+/**
+ * A host by folder, file, or the name of a built-in or imported one.
+ * @throws ApplicationError USAGE when there is no such thing, FORMAT with file and line when it can't be read.
+ */
+export function loadHost(source: string, options: ImportOptions = {}): ImportedHost {
+  if (options.dmar === undefined && !source.includes('/') && !existsSync(source)) {
+    const known = builtInHost(source) ?? importedHost(source);
+    if (known !== undefined) return { description: known, problems: [], listing: new Map() };
+  }
+  if (!existsSync(source)) {
+    const names = [...builtInHostNames(), ...importedHostNames()];
+    throw usageError(
+      `no host "${source}": no such folder or file, and no host of that name`,
+      `give a folder with lspci.txt, an lspci text, or one of: ${names.join(', ')}`,
+    );
+  }
+  return statSync(source).isDirectory() ? fromFolder(source, options) : fromFile(source, options);
+}
+
+function fromFile(path: string, options: ImportOptions): ImportedHost {
+  const text = readText(path);
+  if (text.trimStart().startsWith('{')) {
+    return { description: parseHostDescription(text, path), problems: [], listing: new Map() };
+  }
+  const name = options.name ?? basename(path).replace(/\.(?:txt|gz)$/g, '');
+  return fromParts({ lspci: text, lspciPath: path, dmar: dmarBytes(options.dmar), name });
+}
+
+const LSPCI_FILES = ['lspci.txt', 'lspci.txt.gz', 'lspci'];
+const DMAR_FILES = ['dmar.bin', 'DMAR', 'dmar.dat', 'acpidump.txt', 'acpidump'];
+
+function fromFolder(folder: string, options: ImportOptions): ImportedHost {
+  const named = (name: string): string => join(folder, name);
+  const lspciPath = LSPCI_FILES.map(named).find((path) => existsSync(path));
+  if (lspciPath === undefined) {
+    const json = named('host.json');
+    if (existsSync(json)) return fromFile(json, options);
+    throw usageError(
+      `${folder} holds no lspci.txt`,
+      'make one with "lspci -Dvvvnnxxxx > lspci.txt" as root, and copy /sys/firmware/acpi/tables/DMAR beside it as dmar.bin',
+    );
+  }
+  const optional = (name: string): string | undefined => {
+    const path = named(name);
+    return existsSync(path) ? readText(path) : undefined;
+  };
+  const dmarPath = options.dmar ?? DMAR_FILES.map(named).find((path) => existsSync(path));
+  return fromParts({
+    lspci: readText(lspciPath),
+    lspciPath,
+    dmar: dmarBytes(dmarPath),
+    name: options.name ?? basename(resolve(folder)),
+    qemu: optional('qemu.txt'),
+    dmesg: optional('dmesg.txt'),
+    iommu: optional('iommu.json'),
+    steps: optional('steps.txt'),
+    groups: optional('iommu-groups.txt'),
+    commandLine: optional('cmdline')?.trim() ?? optional('cmdline.txt')?.trim(),
+  });
+}
+
+interface Parts {
+  readonly lspci: string;
+  readonly lspciPath: string;
+  readonly dmar: Uint8Array | undefined;
+  readonly name: string;
+  readonly qemu?: string;
+  readonly dmesg?: string;
+  readonly iommu?: string;
+  readonly steps?: string;
+  readonly groups?: string;
+  readonly commandLine?: string;
+}
+
+function fromParts(parts: Parts): ImportedHost {
+  const { functions, problems } = importLspci(parts.lspci);
+  if (functions.length === 0) {
+    throw fileError(
+      'no PCI device in it',
+      { file: parts.lspciPath, line: 1 },
+      'make the text with "lspci -Dvvvnnxxxx", as root',
+    );
+  }
+  const description: HostDescription = {
+    format: 'vtdeck-host',
+    version: 1,
+    name: parts.name,
+    origin: `imported from ${basename(dirname(parts.lspciPath))}/${basename(parts.lspciPath)}`,
+    functions,
+  };
+  if (parts.dmar !== undefined) description.dmar = hexOf(parts.dmar);
+  const line = commandLineWithDefaults(
+    parts.commandLine ?? kernelCommandLine({ qemu: parts.qemu, dmesg: parts.dmesg }),
+    parts.dmesg,
+  );
+  if (line !== undefined) description.kernelCommandLine = line;
+  const units = unitRegisters({ dmesg: parts.dmesg, iommu: parts.iommu });
+  if (units.length > 0) description.units = units;
+  const booted = parts.dmesg !== undefined || parts.qemu !== undefined;
+  description.iommu = booted
+    ? { state: 'on', because: 'the files of the capture tell how the kernel was started' }
+    : { state: 'unknown', because: 'the source tells nothing of the IOMMU' };
+  if (isQemuMachine(description)) description.rootBuses = qemuRootBusOrder(rootBusNumbers(functions));
+  addHistory(description, parts.steps);
+  const listing = parts.groups === undefined ? new Map<string, number>() : parseGroupListing(parts.groups);
+  for (const one of functions) if (one.group !== undefined) listing.set(one.address, one.group);
+  for (const one of functions) one.group ??= listing.get(one.address);
+  return {
+    description,
+    problems: problems.map((one) => `${parts.lspciPath}:${one.line}: ${one.problem}`),
+    listing,
+  };
+}
+
+/** Events after boot; what they took away is put back as a function that was there. */
+function addHistory(description: HostDescription, steps: string | undefined): void {
+  if (steps === undefined) return;
+  const events = stepsToEvents(steps);
+  if (events.length === 0) return;
+  description.history = events;
+  const present = new Set(description.functions.map((one) => one.address));
+  const former = new Set<string>();
+  for (const event of events) {
+    if ((event.kind === 'remove' || event.kind === 'unplug') && !present.has(event.device))
+      former.add(event.device);
+  }
+  if (former.size === 0) return;
+  description.formerFunctions = [...former].flatMap((address) =>
+    formerFunction(address, [...former], description),
+  );
+}
+
+function readText(path: string): string {
+  const bytes = readBytes(path);
+  const plain = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
+  return plain.toString('latin1');
+}
+
+function readBytes(path: string): Buffer {
+  try {
+    if (statSync(path).size > LARGEST_TEXT_BYTES) {
+      throw fileError('larger than 512 MiB: no capture', { file: path });
+    }
+    return readFileSync(path);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error as { place?: unknown }).place === undefined) {
+      throw usageError(`can't read ${path}: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+/** The table of a file: raw bytes, or the DMAR of an acpidump. */
+function dmarBytes(path: string | undefined): Uint8Array | undefined {
+  if (path === undefined) return undefined;
+  const bytes = readBytes(path);
+  if (bytes.subarray(0, 4).toString('latin1') === 'DMAR') return new Uint8Array(bytes);
+  const text = bytes.toString('latin1');
+  if (isAcpidump(text)) {
+    const { tables, problems } = parseAcpidump(text);
+    const table = tables.find((one) => one.signature === 'DMAR');
+    const problem = problems.find((one) => one.problem.startsWith('DMAR'));
+    if (problem !== undefined) throw fileError(problem.problem, { file: path, line: problem.line });
+    return table?.bytes;
+  }
+  if (bytes.length === 0) return undefined;
+  throw fileError(
+    'neither a raw DMAR table nor the text of acpidump',
+    { file: path, offset: 0 },
+    'copy /sys/firmware/acpi/tables/DMAR, or save the output of acpidump',
+  );
+}
+
+/** Events as the command line of the history, for people. */
+export function eventText(event: HostEvent): string {
+  return event.kind === 'rescan' ? 'rescan' : `${event.kind} ${event.device}`;
+}
+
+/** An address as this program writes it, or undefined. */
+export function normalAddress(text: string): string | undefined {
+  const at = parsePciAddress(text.trim());
+  return at === undefined ? undefined : formatPciAddress(at);
+}

@@ -1,0 +1,327 @@
+/**
+ * From lspci text to functions of a host. Hex is taken as it stands; where a text has none, the bytes are rebuilt from what
+ * it shows, and each function says what it does not show: "not seen" is never read as "absent".
+ */
+import { type FunctionDescription, formatPciAddress } from '../../hw/index.ts';
+import { classByName, vendorByName } from './class-names.ts';
+import { type LspciBlock, lspciBlocks, type TextLine, type TextProblem } from './lspci-blocks.ts';
+import { type TextCapabilities, textCapabilities, writeCapabilities } from './lspci-capabilities.ts';
+
+export interface LspciImport {
+  readonly functions: FunctionDescription[];
+  readonly problems: readonly TextProblem[];
+}
+
+/** Sizes a hex dump can have: without root, conventional, PCI Express. */
+const DUMP_SIZES: readonly number[] = [64, 256, 4096];
+
+/** Reads lspci output of any layout. Addresses without a domain are in domain 0. */
+export function importLspci(text: string): LspciImport {
+  const { blocks, problems: found } = lspciBlocks(text);
+  const problems = [...found];
+  const kept = withoutDuplicates(blocks, problems);
+  const machine = surveyOf(kept);
+  const functions = kept.map((block) => describe(block, machine, problems));
+  return { functions, problems: problems.sort((a, b) => a.line - b.line) };
+}
+
+/** An address can be there once: a second block with it belongs to another machine, or is the same dump again. */
+function withoutDuplicates(blocks: readonly LspciBlock[], problems: TextProblem[]): LspciBlock[] {
+  const first = new Map<string, LspciBlock>();
+  const kept: LspciBlock[] = [];
+  for (const block of blocks) {
+    const name = formatPciAddress(block.address);
+    const before = first.get(name);
+    if (before === undefined) {
+      first.set(name, block);
+      kept.push(block);
+      continue;
+    }
+    const same =
+      before.header.vendorId === block.header.vendorId && before.header.deviceId === block.header.deviceId;
+    problems.push({
+      line: block.line,
+      problem: same
+        ? `${name} is there twice, first at line ${before.line}: the second is left out`
+        : `${name} is there twice with different ids, first at line ${before.line}: dumps of two machines in one text? The second is left out`,
+    });
+  }
+  return kept;
+}
+
+interface Survey {
+  /** Function numbers by slot, virtual functions left out. */
+  readonly slots: ReadonlyMap<string, readonly number[]>;
+  readonly physicalOf: ReadonlyMap<string, string>;
+  /** Some device shows its capabilities: the text was made by root. */
+  readonly privileged: boolean;
+}
+
+function slotOf(block: LspciBlock): string {
+  return formatPciAddress(block.address).slice(0, -2);
+}
+
+/** What only the text as a whole tells: which functions share a slot, which are virtual. */
+function surveyOf(blocks: readonly LspciBlock[]): Survey {
+  const physicalOf = virtualFunctions(blocks);
+  const slots = new Map<string, number[]>();
+  let privileged = false;
+  for (const block of blocks) {
+    if (
+      !privileged &&
+      block.lines.some((line) => line.depth === 1 && line.text.startsWith('Capabilities: ['))
+    ) {
+      privileged = true;
+    }
+    if (physicalOf.has(formatPciAddress(block.address))) continue;
+    const functions = slots.get(slotOf(block)) ?? [];
+    functions.push(block.address.function);
+    slots.set(slotOf(block), functions);
+  }
+  return { slots, physicalOf, privileged };
+}
+
+/** Virtual functions by the SR-IOV registers that the text prints for the physical ones. */
+function virtualFunctions(blocks: readonly LspciBlock[]): Map<string, string> {
+  const physicalOf = new Map<string, string>();
+  for (const block of blocks) {
+    const control = block.lines.find((line) => line.text.startsWith('IOVCtl:'));
+    if (control === undefined || !control.text.includes('Enable+')) continue;
+    const text = block.lines.map((line) => line.text).join('\n');
+    const count = Number(/Number of VFs: (\d+)/.exec(text)?.[1] ?? 0);
+    const place = /VF offset: (\d+), stride: (\d+)/.exec(text);
+    if (place === null) continue;
+    const { segment, bus, device, function: fn } = block.address;
+    const own = (bus << 8) | (device << 3) | fn;
+    for (let index = 0; index < count; index += 1) {
+      const id = own + Number(place[1]) + Number(place[2]) * index;
+      if (id > 0xffff) break;
+      const address = { segment, bus: id >>> 8, device: (id >>> 3) & 31, function: id & 7 };
+      physicalOf.set(formatPciAddress(address), formatPciAddress(block.address));
+    }
+  }
+  return physicalOf;
+}
+
+function describe(block: LspciBlock, survey: Survey, problems: TextProblem[]): FunctionDescription {
+  const address = formatPciAddress(block.address);
+  const description: FunctionDescription = { address };
+  const { header } = block;
+  if (header.name !== '') description.name = header.name;
+  if (header.className !== undefined) description.className = header.className;
+  readOwnLines(block.lines, description);
+  const physical = survey.physicalOf.get(address);
+  if (physical !== undefined) description.physicalFunction = physical;
+  const vendorId = header.vendorId ?? vendorByName(header.name);
+  if (vendorId !== undefined) description.vendorId = vendorId;
+  if (header.deviceId !== undefined) description.deviceId = header.deviceId;
+  if (block.bytes !== undefined && block.bytes.length >= 64)
+    takeDump(block, block.bytes, description, problems);
+  else {
+    if (block.bytes !== undefined) {
+      problems.push({
+        line: block.line,
+        problem: `the hex of ${address} ends after ${block.bytes.length} bytes, less than a header: the text is used instead`,
+      });
+    }
+    rebuild(block, survey, description);
+  }
+  return description;
+}
+
+/** Lines of the device itself that are no registers. */
+function readOwnLines(lines: readonly TextLine[], description: FunctionDescription): void {
+  for (const { text, depth } of lines) {
+    if (depth > 1) continue;
+    const match = /^(Kernel driver in use|Kernel modules|NUMA node|IOMMU group):\s*(.*)$/.exec(text);
+    if (match === null) continue;
+    if (match[1] === 'Kernel driver in use') description.driver = match[2];
+    else if (match[1] === 'Kernel modules') description.kernelModules = match[2].split(/,\s*/);
+    else if (match[1] === 'NUMA node') description.numaNode = Number(match[2]);
+    else if (/^\d+$/.test(match[2])) description.group = Number(match[2]);
+  }
+}
+
+/** A hex dump, whole or cut short. */
+function takeDump(
+  block: LspciBlock,
+  bytes: Uint8Array,
+  description: FunctionDescription,
+  problems: TextProblem[],
+): void {
+  const whole = DUMP_SIZES.includes(bytes.length);
+  const size = whole ? bytes.length : bytes.length < 256 ? 64 : 256;
+  if (!whole) {
+    const expected = bytes.length < 256 ? 256 : 4096;
+    problems.push({
+      line: block.line,
+      problem: `the hex of ${description.address} is cut: ${bytes.length} bytes where ${expected} are expected; only the first ${size} are used`,
+    });
+  }
+  description.config = hexOf(bytes.subarray(0, size));
+  description.configSize = size as 64 | 256 | 4096;
+  const unknown: string[] = [];
+  const virtual = bytes[0] === 0xff && bytes[1] === 0xff;
+  const hasList = ((bytes[6] ?? 0) & 0x10) !== 0;
+  if (size === 64 && hasList && !virtual) unknown.push('capabilities');
+  if (size === 256 && (!whole || shortExpress(bytes))) unknown.push('extended capabilities');
+  if (unknown.length > 0) description.unknown = unknown;
+}
+
+/** 256 bytes of a PCI Express function: lspci -xxx stops there, although the function may have more. */
+function shortExpress(bytes: Uint8Array): boolean {
+  if ((bytes[6] & 0x10) === 0) return false;
+  let offset = bytes[0x34] & 0xfc;
+  for (let count = 0; count < 48 && offset >= 0x40; count += 1) {
+    if (bytes[offset] === 0x10) return true;
+    offset = bytes[offset + 1] & 0xfc;
+  }
+  return false;
+}
+
+/** Bytes from text alone. */
+function rebuild(block: LspciBlock, survey: Survey, description: FunctionDescription): void {
+  const { header, address } = block;
+  const capabilities = textCapabilities(block.lines);
+  const extended = capabilities.list.some((one) => one.extended);
+  const express = capabilities.list.some((one) => !one.extended && one.id === 0x10);
+  const size = extended || express ? 4096 : 256;
+  const bytes = new Uint8Array(size);
+  const put16 = (offset: number, value: number): void => {
+    bytes[offset] = value & 0xff;
+    bytes[offset + 1] = value >>> 8;
+  };
+  const virtual = description.physicalFunction !== undefined;
+  put16(0, virtual ? 0xffff : (description.vendorId ?? 0xfffe));
+  put16(2, virtual ? 0xffff : (description.deviceId ?? 0));
+  bytes[8] = header.revision ?? 0;
+  bytes[9] = header.programmingInterface ?? 0;
+  const classCode = header.classCode ?? classByName(header.className ?? '') ?? 0;
+  put16(0x0a, classCode);
+  const bridge = writeBridge(block.lines, bytes);
+  if (!bridge) writeSubsystem(block.lines, bytes);
+  const siblings = survey.slots.get(slotOf(block)) ?? [];
+  if (!virtual && siblings.length > 1) bytes[0x0e] |= 0x80;
+  writeCommand(block.lines, bytes);
+  writeRegions(block.lines, bytes, bridge);
+  const next = siblings.filter((fn) => fn > address.function).sort((a, b) => a - b)[0] ?? 0;
+  writeCapabilities(bytes, capabilities.list, { nextAriFunction: address.device * 8 + next });
+  description.config = hexOf(trimmed(bytes));
+  description.configSize = size;
+  const unknown = unknownParts(block, capabilities, survey, bridge, classCode);
+  if (description.vendorId === undefined) unknown.push('vendor id');
+  if (description.deviceId === undefined) unknown.push('device id');
+  unknown.push('device registers');
+  description.unknown = unknown;
+}
+
+/** What a text without hex leaves open. */
+function unknownParts(
+  block: LspciBlock,
+  capabilities: TextCapabilities,
+  survey: Survey,
+  bridge: boolean,
+  classCode: number,
+): string[] {
+  const unknown: string[] = [];
+  const status = block.lines.find((line) => line.depth === 1 && line.text.startsWith('Status:'));
+  const saysNone = status?.text.includes('Cap-') ?? false;
+  const none = capabilities.list.length === 0;
+  if (capabilities.denied || (none && !saysNone && (!survey.privileged || status?.text.includes('Cap+')))) {
+    unknown.push('capabilities');
+  }
+  if (!bridge && classCode === 0x0604) unknown.push('bus numbers');
+  const acs = capabilities.list.find((one) => one.extended && one.id === 0x0d);
+  if (acs !== undefined && !acs.details.some((line) => line.startsWith('ACSCtl:'))) unknown.push('acs');
+  return unknown;
+}
+
+/** Bus numbers and header type of a bridge; false when the device is none. */
+function writeBridge(lines: readonly TextLine[], bytes: Uint8Array): boolean {
+  for (const { text } of lines) {
+    const match = /^Bus: primary=([0-9a-f]+), secondary=([0-9a-f]+), subordinate=([0-9a-f]+)/i.exec(text);
+    if (match === null) continue;
+    bytes[0x0e] = bytes[0x0b] === 0x06 && bytes[0x0a] === 0x07 ? 2 : 1;
+    for (const [index, digits] of match.slice(1, 4).entries())
+      bytes[0x18 + index] = Number.parseInt(digits, 16);
+    return true;
+  }
+  return false;
+}
+
+function writeSubsystem(lines: readonly TextLine[], bytes: Uint8Array): void {
+  for (const { text, depth } of lines) {
+    if (depth > 1 || !text.startsWith('Subsystem:')) continue;
+    const match = /\[?([0-9a-f]{4}):([0-9a-f]{4})\]?\s*$/i.exec(text);
+    if (match === null) return;
+    const vendor = Number.parseInt(match[1], 16);
+    const id = Number.parseInt(match[2], 16);
+    bytes.set([vendor & 0xff, vendor >>> 8, id & 0xff, id >>> 8], 0x2c);
+    return;
+  }
+}
+
+function writeCommand(lines: readonly TextLine[], bytes: Uint8Array): void {
+  const control = lines.find((line) => line.depth === 1 && line.text.startsWith('Control:'))?.text;
+  if (control !== undefined) {
+    const flags = [
+      'I/O',
+      'Mem',
+      'BusMaster',
+      'SpecCycle',
+      'MemWINV',
+      'VGASnoop',
+      'ParErr',
+      'Stepping',
+      'SERR',
+      'FastB2B',
+      'DisINTx',
+    ];
+    let value = 0;
+    flags.forEach((name, index) => {
+      if (control.includes(`${name}+`)) value |= 1 << index;
+    });
+    bytes[4] = value & 0xff;
+    bytes[5] = value >>> 8;
+  }
+  const pin = lines.find((line) => /^Interrupts?: pin ([A-D])/.test(line.text))?.text;
+  const letter = pin === undefined ? undefined : /pin ([A-D])/.exec(pin)?.[1];
+  if (letter !== undefined) bytes[0x3d] = letter.charCodeAt(0) - 64;
+}
+
+/** Base addresses, as far as a 4 GiB or 64-bit register holds them. */
+function writeRegions(lines: readonly TextLine[], bytes: Uint8Array, bridge: boolean): void {
+  for (const { text, depth } of lines) {
+    if (depth > 1) continue;
+    const match =
+      /^Region (\d): (Memory|I\/O ports) at ([0-9a-f]+)(?: \((32|64)-bit, (non-)?prefetchable\))?/i.exec(
+        text,
+      );
+    if (match === null) continue;
+    const index = Number(match[1]);
+    if (index > (bridge ? 1 : 5)) continue;
+    const value = BigInt(`0x${match[3]}`);
+    const memory = match[2] === 'Memory';
+    const wide = match[4] === '64';
+    const flags = memory ? (wide ? 4 : 0) | (match[5] === undefined ? 8 : 0) : 1;
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0x10 + index * 4, Number((value & 0xfffffff0n) | BigInt(flags)) >>> 0, true);
+    if (wide && index < (bridge ? 1 : 5)) view.setUint32(0x14 + index * 4, Number(value >> 32n) >>> 0, true);
+  }
+}
+
+const HEX = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'));
+
+/** Bytes as lower-case hex. */
+export function hexOf(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) text += HEX[byte];
+  return text;
+}
+
+/** Without the zeros at the end, but never less than the header. */
+function trimmed(bytes: Uint8Array): Uint8Array {
+  let end = bytes.length;
+  while (end > 64 && bytes[end - 1] === 0) end -= 1;
+  return bytes.subarray(0, end);
+}
