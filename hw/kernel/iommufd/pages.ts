@@ -155,12 +155,8 @@ export class SharedPages {
   settle(): void {
     const change = this.pinned - this.charged;
     if (change === 0) return;
-    if (this.accountMode !== 'none') {
-      if (change > 0) this.checkLimit(change);
-      if (this.accountMode === 'user') this.accounts.add(this.userId, change);
-      else this.process.memory.lockedPages += change;
-    }
-    this.process.memory.pinnedPages += change;
+    if (change > 0 && this.accountMode !== 'none') this.checkLimit(this.process, change);
+    this.charge(change);
     this.charged = this.pinned;
   }
 
@@ -175,36 +171,35 @@ export class SharedPages {
 
   /**
    * IOAS_CHANGE_PROCESS: the charge moves to another process. Only pages of files can move, whose content does not
-   * hang on an address space. @throws KernelError ENOMEM when the new one's limit doesn't allow it.
+   * hang on an address space. @returns the process it was, for taking it back.
+   * @throws KernelError ENOMEM when the new one's limit doesn't allow it; the charge stays then.
    */
-  moveTo(process: Process): void {
-    const pages = this.charged;
-    const [before, userBefore] = [this.process, this.userId];
+  moveTo(process: Process): Process {
+    const before = this.process;
+    if (this.accountMode !== 'none') this.checkLimit(process, this.charged);
+    this.charge(-this.charged);
     this.process = process;
     this.userId = process.userId;
-    this.charged = 0;
-    try {
-      this.settle();
-    } catch (error) {
-      this.process = before;
-      this.userId = userBefore;
-      this.charged = pages;
-      throw error;
-    }
-    if (this.accountMode === 'user') this.accounts.add(userBefore, -pages);
-    if (this.accountMode === 'mm') before.memory.lockedPages -= pages;
-    before.memory.pinnedPages -= pages;
+    this.charge(this.charged);
+    return before;
   }
 
-  private checkLimit(change: number): void {
-    const limit = Math.floor(this.process.memoryLockLimitBytes / PAGE);
-    const now =
-      this.accountMode === 'user' ? this.accounts.pagesOf(this.userId) : this.process.memory.lockedPages;
+  /** Adds to the accounts, without limit. */
+  private charge(pages: number): void {
+    if (this.accountMode === 'user') this.accounts.add(this.userId, pages);
+    if (this.accountMode === 'mm') this.process.memory.lockedPages += pages;
+    this.process.memory.pinnedPages += pages;
+  }
+
+  private checkLimit(process: Process, change: number): void {
+    const limit = Math.floor(process.memoryLockLimitBytes / PAGE);
+    const byUser = this.accountMode === 'user';
+    const now = byUser ? this.accounts.pagesOf(process.userId) : process.memory.lockedPages;
     if (now + change <= limit) return;
     throw new KernelError(
       'ENOMEM',
       'RLIMIT_MEMLOCK',
-      `${now} pages are locked by ${this.accountMode === 'user' ? `user ${this.userId}` : this.process.name}, ${change} more are wanted and ${limit} are allowed`,
+      `${now} pages are locked by ${byUser ? `user ${process.userId}` : process.name}, ${change} more are wanted and ${limit} are allowed`,
       'Raise the limit on locked memory (LimitMEMLOCK of the unit, or /etc/security/limits.conf).',
     );
   }
