@@ -3,11 +3,25 @@ import { PAGE_SIZE } from './types.ts';
 /** 2 MiB: one chunk of the directory. */
 const CHUNK_BYTES = 0x200000;
 const CHUNK_WORDS = CHUNK_BYTES / 4;
+/** 1 GiB: one block of the directory, 512 chunks. */
+const BLOCK_BYTES = 0x40000000;
+const BLOCK_CHUNKS = BLOCK_BYTES / CHUNK_BYTES;
+
+/** What every chunk reads as that nobody wrote to. Never written itself. */
+let zeros: Uint32Array | undefined;
+function zeroChunk(): Uint32Array {
+  zeros ??= new Uint32Array(CHUNK_WORDS);
+  return zeros;
+}
+
+type Block = (Uint32Array | undefined)[];
 
 /** A range of installed memory: `start` inclusive, `end` exclusive, in bytes. */
 export interface MemoryRange {
   readonly start: number;
   readonly end: number;
+  /** Memory that can be read but not written by anybody (a boot ROM). */
+  readonly readOnly?: boolean;
 }
 
 /**
@@ -17,10 +31,51 @@ export interface MemoryRange {
  */
 export class PhysicalMemory {
   readonly ranges: readonly MemoryRange[];
+  private readonly readOnlyRanges: readonly MemoryRange[];
   private readonly chunks = new Map<number, Uint32Array>();
+  /** Blocks by number (address / 1 GiB), each made when first touched: what the hot path reads. */
+  private readonly directory: (Block | undefined)[];
 
   constructor(ranges: readonly MemoryRange[]) {
     this.ranges = [...ranges].sort((a, b) => a.start - b.start);
+    this.readOnlyRanges = this.ranges.filter((range) => range.readOnly);
+    const end = this.ranges.reduce((highest, range) => Math.max(highest, range.end), 0);
+    this.directory = new Array(Math.ceil(end / BLOCK_BYTES)).fill(undefined);
+  }
+
+  /**
+   * Hot path: the words of the 2 MiB chunk that holds this address, or undefined when the address is not installed.
+   * The word's index is `(low & 0x1fffff) >>> 2`. For reading only: a chunk that nobody wrote to is shared.
+   * @param high Bits 63:32 of the address. @param low Bits 31:0.
+   */
+  chunkAt(high: number, low: number): Uint32Array | undefined {
+    const block = this.directory[high * 4 + (low >>> 30)];
+    if (block !== undefined) {
+      const words = block[(low >>> 21) & (BLOCK_CHUNKS - 1)];
+      if (words !== undefined) return words;
+    }
+    return this.chunkAtFirst(high, low);
+  }
+
+  /** The first touch of a block, chunks that are installed only in part, and addresses where nothing is. */
+  private chunkAtFirst(high: number, low: number): Uint32Array | undefined {
+    const address = (high >>> 0) * 2 ** 32 + (low >>> 0);
+    const number = Math.floor(address / BLOCK_BYTES);
+    if (number >= this.directory.length) return undefined;
+    if (this.directory[number] === undefined) this.directory[number] = this.makeBlock(number);
+    const words = this.directory[number]?.[(low >>> 21) & (BLOCK_CHUNKS - 1)];
+    if (words !== undefined) return words;
+    return this.contains(address, 4) ? this.chunkForWrite(Math.floor(address / CHUNK_BYTES)) : undefined;
+  }
+
+  private makeBlock(number: number): Block {
+    const block: Block = new Array(BLOCK_CHUNKS).fill(undefined);
+    for (let index = 0; index < BLOCK_CHUNKS; index += 1) {
+      const address = number * BLOCK_BYTES + index * CHUNK_BYTES;
+      if (!this.contains(address, CHUNK_BYTES)) continue;
+      block[index] = this.chunks.get(address / CHUNK_BYTES) ?? zeroChunk();
+    }
+    return block;
   }
 
   /** True when every byte of [address, address + length) is installed. */
@@ -32,6 +87,13 @@ export class PhysicalMemory {
       if (at >= end) return true;
     }
     return length === 0;
+  }
+
+  /** True when every byte of [address, address + length) is installed and can be written. */
+  writable(address: number, length: number): boolean {
+    if (!this.contains(address, length)) return false;
+    if (this.readOnlyRanges.length === 0) return true;
+    return !this.readOnlyRanges.some((range) => address < range.end && address + length > range.start);
   }
 
   /** Bytes that chunks now hold: what the model costs. */
@@ -53,6 +115,9 @@ export class PhysicalMemory {
     if (words === undefined) {
       words = new Uint32Array(CHUNK_WORDS);
       this.chunks.set(number, words);
+      const block = this.directory[Math.floor(number / BLOCK_CHUNKS)];
+      // A chunk that is installed only in part stays out of the directory: its addresses are tested one by one.
+      if (block?.[number % BLOCK_CHUNKS] !== undefined) block[number % BLOCK_CHUNKS] = words;
     }
     return words;
   }
@@ -63,9 +128,9 @@ export class PhysicalMemory {
     return words === undefined ? 0 : words[(address % CHUNK_BYTES) >>> 2];
   }
 
-  /** Writes a 32-bit word at a 4-byte aligned address. False, and nothing written, outside installed memory. */
+  /** Writes a 32-bit word at a 4-byte aligned address. False, and nothing written, outside installed memory or where it is read-only. */
   write32(address: number, value: number): boolean {
-    if (!this.contains(address, 4)) return false;
+    if (!this.writable(address, 4)) return false;
     this.chunkForWrite(Math.floor(address / CHUNK_BYTES))[(address % CHUNK_BYTES) >>> 2] = value;
     return true;
   }
@@ -75,9 +140,9 @@ export class PhysicalMemory {
     return BigInt(this.read32(address)) | (BigInt(this.read32(address + 4)) << 32n);
   }
 
-  /** Writes a 64-bit word at an 8-byte aligned address. False, and nothing written, outside installed memory. */
+  /** Writes a 64-bit word at an 8-byte aligned address. False, and nothing written, outside installed memory or where it is read-only. */
   write64(address: number, value: bigint): boolean {
-    if (!this.contains(address, 8)) return false;
+    if (!this.writable(address, 8)) return false;
     this.write32(address, Number(value & 0xffffffffn));
     this.write32(address + 4, Number((value >> 32n) & 0xffffffffn));
     return true;
@@ -98,9 +163,9 @@ export class PhysicalMemory {
     return bytes;
   }
 
-  /** Writes the bytes. False, and nothing written, when a part is not installed memory. */
+  /** Writes the bytes. False, and nothing written, when a part is not installed or is read-only. */
   write(address: number, bytes: Uint8Array): boolean {
-    if (!this.contains(address, bytes.length)) return false;
+    if (!this.writable(address, bytes.length)) return false;
     for (let done = 0; done < bytes.length; ) {
       const at = address + done;
       const offset = at % CHUNK_BYTES;
@@ -112,9 +177,9 @@ export class PhysicalMemory {
     return true;
   }
 
-  /** Clears the bytes. False, and nothing cleared, when a part is not installed memory. */
+  /** Clears the bytes. False, and nothing cleared, when a part is not installed or is read-only. */
   zero(address: number, length: number): boolean {
-    if (!this.contains(address, length)) return false;
+    if (!this.writable(address, length)) return false;
     for (let done = 0; done < length; ) {
       const at = address + done;
       const offset = at % CHUNK_BYTES;

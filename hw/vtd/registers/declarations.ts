@@ -79,8 +79,8 @@ const RTADDR = register('RTADDR', 'root table address', 0x020, 8, {
 
 const CCMD = register('CCMD', 'context command', 0x028, 8, {
   domainId: rw(bits(0, 15)),
-  sourceId: rw(bits(16, 31)),
-  functionMask: rw(bits(32, 33)),
+  sourceId: wo(bits(16, 31)),
+  functionMask: wo(bits(32, 33)),
   actualGranularity: ro(bits(59, 60, GRANULARITY)),
   requestedGranularity: rw(bits(61, 62, GRANULARITY)),
   invalidate: rw(bit(63)),

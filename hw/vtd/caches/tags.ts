@@ -1,0 +1,46 @@
+/**
+ * Names under which translations are cached. Hardware tags an entry by domain id, and by PASID too when the first
+ * level took part in it (VT-d 6.2.1). A tag is the small integer that stands for such a triple.
+ */
+
+/** Which tables a cached translation came from. */
+export const TagKind = { secondLevel: 0, firstLevel: 1, nested: 2 } as const;
+
+export class Tags {
+  private readonly numbers = new Map<number, number>();
+  /** By tag: kind, domain id, PASID (-1 for second-level). */
+  readonly kinds: number[] = [];
+  readonly domainIds: number[] = [];
+  readonly pasids: number[] = [];
+
+  /** The tag of this triple, made when new. */
+  tagOf(kind: number, domainId: number, pasid: number): number {
+    const tagged = kind === TagKind.secondLevel ? -1 : pasid;
+    const key = ((tagged + 1) * 0x10000 + domainId) * 4 + kind;
+    let tag = this.numbers.get(key);
+    if (tag === undefined) {
+      tag = this.kinds.length;
+      this.numbers.set(key, tag);
+      this.kinds.push(kind);
+      this.domainIds.push(domainId);
+      this.pasids.push(tagged);
+    }
+    return tag;
+  }
+
+  /** Those of a kind and domain id, and of a PASID unless it is -1. */
+  matching(kind: number, domainId: number, pasid: number): number[] {
+    const found: number[] = [];
+    for (let tag = 0; tag < this.kinds.length; tag += 1) {
+      if (this.kinds[tag] !== kind || this.domainIds[tag] !== domainId) continue;
+      if (pasid < 0 || this.pasids[tag] === pasid) found.push(tag);
+    }
+    return found;
+  }
+
+  describe(tag: number): string {
+    const pasid = this.pasids[tag] < 0 ? '' : `, PASID ${this.pasids[tag]}`;
+    const kind = ['second-level', 'first-level', 'nested'][this.kinds[tag]];
+    return `domain ${this.domainIds[tag]}${pasid} (${kind})`;
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * DMA of a device through its unit: a transfer is one request for each page it touches. VT-d 3.
+ */
+import { Access, privileged } from './access.ts';
+import { ABORTED } from './structure-walker.ts';
+import { inInterruptRange } from './translator.ts';
+import type { VtdUnit } from './unit.ts';
+
+const PAGE = 4096;
+
+/** What became of a transfer. */
+export interface DmaOutcome {
+  readonly ok: boolean;
+  /** Reads that went through: what came back. */
+  readonly bytes: Uint8Array | undefined;
+  /** The fault reason of the first page that was refused; undefined when none was, or the request was aborted. */
+  readonly reason: number | undefined;
+  /** Bytes before the first page that was refused. */
+  readonly bytesBefore: number;
+}
+
+/** How the requests of a transfer are marked. */
+export interface DmaMarks {
+  /** -1: no PASID. */
+  readonly pasid: number;
+  readonly privileged?: boolean;
+  readonly execute?: boolean;
+}
+
+interface Piece {
+  readonly physical: number;
+  readonly length: number;
+}
+
+/** Splits a transfer by page and translates each piece, up to the first that is refused. */
+function translatePieces(
+  unit: VtdUnit,
+  requesterId: number,
+  address: bigint,
+  length: number,
+  access: number,
+  pasid: number,
+): { pieces: Piece[]; reason: number; bytesBefore: number } {
+  const pieces: Piece[] = [];
+  let done = 0;
+  while (done < length) {
+    const at = BigInt.asUintN(64, address + BigInt(done));
+    const offset = Number(at & 0xfffn);
+    const take = Math.min(length - done, PAGE - offset);
+    const pageHigh = Number(BigInt.asIntN(32, at >> 32n));
+    const pageLow = Number((at >> 12n) & 0xfffffn);
+    const translator = unit.translator;
+    const reason = translator.translate(requesterId, pasid, pageHigh, pageLow, access);
+    if (reason !== 0) {
+      unit.recordFault(reason, requesterId, pasid, pageHigh, pageLow, access);
+      return { pieces, reason, bytesBefore: done };
+    }
+    const frame = (translator.frameHigh >>> 0) * 0x100000 + translator.frameLow;
+    const physical = frame * PAGE + offset;
+    // What the tables lead to need not be memory: the access fails there, which is no fault of the tables.
+    if (!unit.memory.contains(physical, take)) return { pieces, reason: ABORTED, bytesBefore: done };
+    pieces.push({ physical, length: take });
+    done += take;
+  }
+  return { pieces, reason: 0, bytesBefore: done };
+}
+
+const refusal = (reason: number, bytesBefore: number): DmaOutcome => ({
+  ok: false,
+  bytes: undefined,
+  reason: reason === ABORTED ? undefined : reason,
+  bytesBefore,
+});
+
+function accessOf(kind: number, marks: DmaMarks): number {
+  const access = kind | (marks.execute ? Access.execute : 0);
+  return marks.privileged ? privileged(access) : access;
+}
+
+/** A device reads memory. */
+export function dmaRead(
+  unit: VtdUnit,
+  requesterId: number,
+  address: bigint,
+  length: number,
+  marks: DmaMarks,
+): DmaOutcome {
+  const access = accessOf(Access.read, marks);
+  const found = translatePieces(unit, requesterId, address, length, access, marks.pasid);
+  if (found.reason !== 0) return refusal(found.reason, found.bytesBefore);
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  for (const piece of found.pieces) {
+    const part = unit.memory.read(piece.physical, piece.length);
+    if (part === undefined) return refusal(ABORTED, done);
+    bytes.set(part, done);
+    done += piece.length;
+  }
+  return { ok: true, bytes, reason: undefined, bytesBefore: length };
+}
+
+/**
+ * A device writes memory. A DWORD written without PASID to the interrupt range is an interrupt. When a page is refused
+ * nothing is written.
+ */
+export function dmaWrite(
+  unit: VtdUnit,
+  requesterId: number,
+  address: bigint,
+  bytes: Uint8Array,
+  marks: DmaMarks,
+): DmaOutcome {
+  const pageLow = Number((address >> 12n) & 0xfffffn);
+  const inRange = inInterruptRange(Number(BigInt.asIntN(32, address >> 32n)), pageLow);
+  if (inRange && marks.pasid < 0 && bytes.length === 4 && (address & 3n) === 0n) {
+    const data = bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24);
+    const message = { requesterId, addressHigh: 0, addressLow: Number(address), data: data >>> 0 };
+    const sent = unit.messageInterrupt(message);
+    return { ok: sent, bytes: undefined, reason: undefined, bytesBefore: sent ? 4 : 0 };
+  }
+  const access = accessOf(Access.write, { ...marks, execute: false });
+  const found = translatePieces(unit, requesterId, address, bytes.length, access, marks.pasid);
+  if (found.reason !== 0) return refusal(found.reason, found.bytesBefore);
+  if (found.pieces.some((piece) => !unit.memory.writable(piece.physical, piece.length)))
+    return refusal(ABORTED, 0);
+  let done = 0;
+  for (const piece of found.pieces) {
+    unit.memory.write(piece.physical, bytes.subarray(done, done + piece.length));
+    done += piece.length;
+  }
+  return { ok: true, bytes: undefined, reason: undefined, bytesBefore: done };
+}

@@ -1,0 +1,125 @@
+/**
+ * The bits that must be zero in each structure of one unit: what no layout covers, fields of features that the unit
+ * lacks, and address bits at and above the host address width. VT-d 6.3, 9.
+ */
+import type { UnitConfiguration } from './configuration.ts';
+import { capabilitiesOf } from './configuration.ts';
+import type { Field, Layout } from '../layout.ts';
+import {
+  FirstLevelEntry,
+  LegacyContextEntry,
+  LegacyRootEntry,
+  PasidDirectoryEntry,
+  PasidTableEntry,
+  ScalableContextEntry,
+  ScalableRootEntry,
+  SecondLevelEntry,
+} from './layouts.ts';
+
+/** Sets the bits low to high (inclusive) of a multi-word mask. */
+function setBits(mask: Uint32Array, low: number, high: number): void {
+  for (let position = low; position <= high; position += 1) mask[position >>> 5] |= 1 << (position & 31);
+}
+
+/** The reserved mask of a layout: uncovered bits, the missing fields, and too-wide bits of address fields. */
+function reservedMask(of: Layout, hostAddressWidth: number, missing: readonly Field[]): Uint32Array {
+  const mask = Uint32Array.from(of.reserved);
+  for (const field of missing) setBits(mask, field.low, field.high);
+  for (const field of of.ordered) {
+    if (field.kind !== 'address') continue;
+    const base = field.low & ~63;
+    setBits(mask, Math.max(field.low, base + hostAddressWidth), field.high);
+  }
+  return mask;
+}
+
+export class ReservedBits {
+  readonly legacyRoot: Uint32Array;
+  readonly legacyContext: Uint32Array;
+  readonly scalableRoot: Uint32Array;
+  readonly scalableContext: Uint32Array;
+  readonly pasidDirectory: Uint32Array;
+  readonly pasidEntry: Uint32Array;
+  /** Low and high word for an entry of level n at [2n], [2n + 1]: entries that lead to a table. */
+  readonly secondLevelTable = new Uint32Array(12);
+  /** The same for entries that are a page: of 4 KiB at level 1, 2 MiB at 2, 1 GiB at 3. */
+  readonly secondLevelPage = new Uint32Array(12);
+  readonly firstLevelTable = new Uint32Array(12);
+  readonly firstLevelPage = new Uint32Array(12);
+
+  constructor(configuration: UnitConfiguration) {
+    const has = capabilitiesOf(configuration);
+    const width = configuration.hostAddressWidth;
+    const unless = (feature: unknown, ...fields: Field[]): Field[] => (feature ? [] : fields);
+    this.legacyRoot = reservedMask(LegacyRootEntry, width, []);
+    this.legacyContext = reservedMask(LegacyContextEntry, width, []);
+    this.scalableRoot = reservedMask(ScalableRootEntry, width, []);
+    this.pasidDirectory = reservedMask(PasidDirectoryEntry, width, []);
+    const context = ScalableContextEntry.fields;
+    this.scalableContext = reservedMask(ScalableContextEntry, width, [
+      ...unless(has.deviceTlb, context.deviceTlbEnable),
+      ...unless(has.processAddressSpaceIds, context.pasidEnable),
+      ...unless(has.pageRequests, context.pageRequestEnable),
+      ...unless(has.ridPasid, context.ridPasid),
+      ...unless(has.ridPrivilege, context.ridPrivilege),
+    ]);
+    const entry = PasidTableEntry.fields;
+    this.pasidEntry = reservedMask(PasidTableEntry, width, [
+      ...unless(has.secondLevelAccessDirty, entry.secondLevelAccessDirtyEnable),
+      ...unless(
+        has.secondLevelTranslation || has.nestedTranslation,
+        entry.addressWidth,
+        entry.secondLevelPointer,
+      ),
+      ...unless(
+        has.firstLevelTranslation || has.nestedTranslation,
+        entry.firstLevelPagingMode,
+        entry.firstLevelPointer,
+      ),
+      ...unless(has.scalableWalkCoherency, entry.pageWalkSnoop),
+      ...unless(has.snoopControl, entry.pageSnoop),
+      ...unless(
+        has.memoryTypes,
+        entry.cacheDisable,
+        entry.extendedMemoryTypeEnable,
+        entry.pageAttributeTable,
+      ),
+      ...unless(has.supervisorRequests, entry.supervisorRequestEnable),
+      ...unless(has.executeRequests, entry.executeRequestEnable),
+      ...unless(has.extendedAccessedFlag, entry.extendedAccessedFlagEnable),
+    ]);
+
+    const second = SecondLevelEntry.fields;
+    const always = unless(configuration.ignoresTransientMapping, second.transientMapping);
+    const first = FirstLevelEntry.fields;
+    for (let level = 1; level <= 5; level += 1) {
+      const large = level === 2 || level === 3;
+      const secondPageOffered = level === 1 || (large && (has.secondLevelLargePages >>> (level - 2)) & 1);
+      this.secondLevelTable.set(
+        reservedMask(SecondLevelEntry, width, [
+          ...always,
+          second.snoop,
+          ...unless(large && secondPageOffered, second.pageSize),
+        ]),
+        level * 2,
+      );
+      const page = reservedMask(SecondLevelEntry, width, [
+        ...always,
+        ...unless(has.snoopControl, second.snoop),
+        ...unless(secondPageOffered, second.pageSize),
+      ]);
+      if (large) setBits(page, 12, 11 + 9 * (level - 1));
+      this.secondLevelPage.set(page, level * 2);
+
+      const firstPageOffered = level <= 2 || (level === 3 && has.firstLevel1GibPages);
+      this.firstLevelTable.set(
+        reservedMask(FirstLevelEntry, width, unless(firstPageOffered, first.pageSize)),
+        level * 2,
+      );
+      const firstPage = reservedMask(FirstLevelEntry, width, unless(firstPageOffered, first.pageSize));
+      // Bit 12 of a large page is its page-attribute bit, not part of the address.
+      if (large) setBits(firstPage, 13, 11 + 9 * (level - 1));
+      this.firstLevelPage.set(firstPage, level * 2);
+    }
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * Replays a register- and DMA-level transcript of a VT-d unit: builds the unit that the header describes, carries out
+ * each operation, judges each result.
+ */
+import { fileError } from '../../errors.ts';
+import {
+  type Interrupt,
+  PhysicalMemory,
+  qemuUnit,
+  type QemuUnitOptions,
+  unitWithRegisters,
+  VtdUnit,
+} from '../../../hw/index.ts';
+import type { JsonObject, ReplayOutcome, ReplayRunner, Transcript, TranscriptOperation } from '../runner.ts';
+import { judge } from './acceptance.ts';
+import { type OperationContext, runOperation } from './operations.ts';
+
+const GIB4 = 2 ** 32;
+
+/** A field of the header that must be there. */
+function headerField(transcript: Transcript, name: string): unknown {
+  const value = transcript.header[name];
+  if (value === undefined) throw fileError(`the header has no "${name}"`, { file: transcript.file, line: 1 });
+  return value;
+}
+
+function headerNumber(transcript: Transcript, name: string): bigint {
+  const value = headerField(transcript, name);
+  if (typeof value === 'string' && /^0x[0-9a-f]+$/i.test(value)) return BigInt(value);
+  throw fileError(`"${name}" in the header is no hex number`, { file: transcript.file, line: 1 });
+}
+
+/** The machine that a header describes. */
+function buildMachine(transcript: Transcript): OperationContext {
+  const options = (transcript.header.iommu ?? {}) as QemuUnitOptions;
+  const profile = qemuUnit(options);
+  const configuration = unitWithRegisters(
+    headerNumber(transcript, 'cap'),
+    headerNumber(transcript, 'ecap'),
+    profile.hostAddressWidth,
+    { version: profile.version, ignoresTransientMapping: profile.ignoresTransientMapping },
+  );
+  const ram = Number(headerNumber(transcript, 'ram'));
+  const high = Number(headerNumber(transcript, 'ramHigh'));
+  const ranges = [{ start: 0, end: ram }];
+  if (high > 0) ranges.push({ start: GIB4, end: GIB4 + high });
+  const memory = new PhysicalMemory(ranges);
+  const interrupts: Interrupt[] = [];
+  const unit = new VtdUnit({ memory, configuration, onInterrupt: (interrupt) => interrupts.push(interrupt) });
+  const devices = new Map<string, number>();
+  for (const device of (transcript.header.devices ?? []) as JsonObject[])
+    devices.set(String(device.name), Number(device.requesterId));
+  return { unit, memory, devices, interrupts };
+}
+
+function differenceAt(operation: TranscriptOperation, actual: unknown): ReplayOutcome['difference'] {
+  const { content } = operation;
+  const wanted = content.spec ?? content.expect;
+  const named = [content.op, content.dev, content.off, content.addr, content.iova].filter(
+    (part) => part !== undefined,
+  );
+  return {
+    op: operation.op,
+    line: operation.line,
+    expected: content.allow === undefined ? wanted : { expected: wanted, allowed: content.allow },
+    actual,
+    note: [named.join(' '), content.note].filter((part) => part !== undefined).join('; '),
+  };
+}
+
+function run(transcript: Transcript): ReplayOutcome {
+  const context = buildMachine(transcript);
+  const judged = { spec: 0, allow: 0 };
+  let ops = 0;
+  for (const operation of transcript.operations) {
+    const actual = runOperation(context, operation.content, { file: transcript.file, line: operation.line });
+    ops += 1;
+    if (!('expect' in operation.content)) continue;
+    const verdict = judge(operation.content, actual);
+    if (verdict === 'wrong') return { ops, difference: differenceAt(operation, actual), judged };
+    if (verdict === 'spec') judged.spec += 1;
+    if (verdict === 'allow') judged.allow += 1;
+  }
+  return { ops, difference: null, judged };
+}
+
+export const vtdRunner: ReplayRunner = { run };
