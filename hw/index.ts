@@ -44,3 +44,8 @@ export {
 export type { TraceEvent } from './trace.ts';
 export { type FaultReason, faultReasons } from './vtd/fault-reasons.ts';
 export { encodeCapabilities } from './vtd/registers.ts';
+export { PhysicalMemory } from './memory/physical-memory.ts';
+export { qemuUnit, type QemuUnitOptions, unitWithRegisters } from './vtd/configuration.ts';
+export { dmaRead, dmaWrite } from './vtd/dma.ts';
+export type { Interrupt } from './vtd/interrupt-remapping.ts';
+export { VtdUnit } from './vtd/unit.ts';
