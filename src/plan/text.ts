@@ -1,0 +1,93 @@
+/** A plan as text for a terminal, and as Markdown for a change ticket. */
+import type { Plan } from './plan.ts';
+
+const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+export function planText(plan: Plan, assigned: readonly string[]): string {
+  const lines = [
+    `${assigned.join(', ')}: ${plan.ok ? 'can be assigned' : 'can not be assigned as things are'}`,
+  ];
+  const section = (title: string, items: readonly string[]): void => {
+    if (items.length > 0) lines.push('', title, ...items.map((item) => `  ${item}`));
+  };
+  section(
+    'Groups taken',
+    plan.groups.map((id) => `group ${id}`),
+  );
+  section(
+    'Locked out with it',
+    plan.lockedOut.map(
+      (item) =>
+        `${item.device}  ${item.driver ?? 'no driver'}${item.role === null ? '' : `  ${item.certainty === 'possible' ? 'perhaps ' : ''}${item.role}`}${item.accepted ? '  (accepted)' : ''}`,
+    ),
+  );
+  section('Stays with the host', plan.stays);
+  section(
+    'In the way',
+    plan.blockers.flatMap((item) => [`${item.rule}: ${item.detail}`, `  → ${item.remedy}`]),
+  );
+  section(
+    'To know',
+    plan.warnings.flatMap((item) => [`${item.rule}: ${item.detail}`, `  → ${item.remedy}`]),
+  );
+  section('Needs', needsLines(plan));
+  section('Advice', plan.advice);
+  section('Commands', plan.commands);
+  section('Undo', plan.undo);
+  return lines.join('\n');
+}
+
+function needsLines(plan: Plan): string[] {
+  const { needs } = plan;
+  return [
+    `locked memory ${gibibytes(needs.lockedMemoryBytes)}`,
+    `or huge pages: ${needs.hugePages['2M']} of 2 MiB, ${needs.hugePages['1G']} of 1 GiB`,
+    ...(needs.iovaBits === null ? [] : [`I/O addresses of ${needs.iovaBits} bits`]),
+    ...needs.reserved.map(
+      (region) =>
+        `a hole at ${region.start}-${region.end} (${region.type}${region.because === null ? '' : `, ${region.because}`})`,
+    ),
+  ];
+}
+
+/** A cell of a Markdown table: bars and line feeds would end it. */
+const cell = (text: string): string => text.replaceAll('|', '\\|').replace(/[\r\n]+/g, ' ');
+
+/** The plan for a change ticket. */
+export function planMarkdown(plan: Plan, host: string, assigned: readonly string[]): string {
+  const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+    [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n');
+  const parts = [
+    `# Device assignment on ${cell(host)}`,
+    `Assigned: ${assigned.map((name) => `\`${name}\``).join(', ')}. **${plan.ok ? 'Possible.' : 'Not possible as things are.'}**`,
+    plan.lockedOut.length === 0
+      ? 'Nothing else is locked out.'
+      : `## Locked out\n\n${table(
+          ['device', 'driver', 'role', 'accepted'],
+          plan.lockedOut.map((item) => [
+            item.device,
+            item.driver ?? 'none',
+            item.role === null ? '' : `${item.certainty === 'possible' ? 'perhaps ' : ''}${item.role}`,
+            item.accepted ? 'yes' : 'no',
+          ]),
+        )}`,
+    plan.blockers.length === 0
+      ? ''
+      : `## In the way\n\n${table(
+          ['rule', 'what', 'remedy'],
+          plan.blockers.map((item) => [item.rule, item.detail, item.remedy]),
+        )}`,
+    plan.warnings.length === 0
+      ? ''
+      : `## To know\n\n${table(
+          ['rule', 'what', 'remedy'],
+          plan.warnings.map((item) => [item.rule, item.detail, item.remedy]),
+        )}`,
+    `## Needs\n\n${needsLines(plan)
+      .map((line) => `- ${line}`)
+      .join('\n')}`,
+    plan.commands.length === 0 ? '' : `## Commands\n\n\`\`\`sh\n${plan.commands.join('\n')}\n\`\`\``,
+    plan.undo.length === 0 ? '' : `## Undo\n\n\`\`\`sh\n${plan.undo.join('\n')}\n\`\`\``,
+  ];
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
