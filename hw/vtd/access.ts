@@ -29,7 +29,9 @@ export const RIGHT_WRITE = 2;
 
 /** The second-level rights that an access needs. Execute needs read: bit X of older revisions is ignored. */
 export function rightsFor(access: number): number {
-  return ((access & (ANY_WRITE ^ 63)) !== 0 ? RIGHT_READ : 0) | ((access & ANY_WRITE) !== 0 ? RIGHT_WRITE : 0);
+  return (
+    ((access & (ANY_WRITE ^ 63)) !== 0 ? RIGHT_READ : 0) | ((access & ANY_WRITE) !== 0 ? RIGHT_WRITE : 0)
+  );
 }
 
 /** What second-level rights grant: user and privileged requests alike. */

@@ -8,7 +8,7 @@ export interface UnitConfiguration {
   readonly hostAddressWidth: number;
   /** VER: major in bits 7:4. */
   readonly version: number;
-  /** Bit 62 of second-level entries (TM of older revisions) is ignored rather than reserved. */
+  /** Bit 62 of second-level entries that are pages (TM of older revisions) is ignored rather than reserved. */
   readonly ignoresTransientMapping: boolean;
 }
 
@@ -91,7 +91,7 @@ export function qemuUnit(options: QemuUnitOptions = {}): UnitConfiguration {
       noWriteFlag: Number(svm),
     },
     width,
-    { ignoresTransientMapping: options['stale-tm'] === true },
+    { ignoresTransientMapping: options['stale-tm'] === true && options['device-iotlb'] === true },
   );
 }
 

@@ -2,9 +2,9 @@
  * Primary fault logging: fault records, fault status, fault event. VT-d 7.2.1.
  */
 
-import { decodeRecord, type FaultRecordState } from './fault-record.ts';
-import { isQualified } from './fault-reasons.ts';
 import { EventInterrupt, type MessageSender } from './event-interrupt.ts';
+import { isQualified } from './fault-reasons.ts';
+import { decodeRecord, type FaultRecordState } from './fault-record.ts';
 import { FaultRecord } from './layouts.ts';
 import type { RegisterFile } from './register-file.ts';
 import { FaultStatusBit } from './registers.ts';

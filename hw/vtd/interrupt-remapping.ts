@@ -116,7 +116,8 @@ export class InterruptRemapper {
       faultDisable,
       index,
     });
-    if (addressHigh !== 0 || (hasSubhandle && data >>> 16 !== 0)) return blocked(Fault.interruptRequestReserved);
+    if (addressHigh !== 0 || (hasSubhandle && data >>> 16 !== 0))
+      return blocked(Fault.interruptRequestReserved);
     if (index >= this.entries) return blocked(Fault.interruptIndex);
     const words = this.entry(index);
     if (words === undefined) return blocked(Fault.interruptTableAccess);

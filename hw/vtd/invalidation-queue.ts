@@ -7,10 +7,10 @@ import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { capabilitiesOf, type UnitConfiguration } from './configuration.ts';
 import {
   ContextCacheDescriptor,
-  descriptorLayout,
-  descriptorType,
   DescriptorType,
   DeviceTlbDescriptor,
+  descriptorLayout,
+  descriptorType,
   InterruptEntryCacheDescriptor,
   IotlbDescriptor,
   PageGroupResponseDescriptor,

@@ -88,19 +88,19 @@ export class Invalidator {
     this.paging.invalidateAll();
   }
 
-  /** Second-level and nested translations of a domain. */
+  /** Every translation under a domain id, of whatever tables. */
   translationsOfDomain(domainId: number): void {
-    for (const kind of [TagKind.secondLevel, TagKind.nested])
+    for (const kind of [TagKind.secondLevel, TagKind.firstLevel, TagKind.nested])
       for (const tag of this.tags.matching(kind, domainId, -1)) this.dropTag(tag);
   }
 
   /**
-   * Second-level translations of some pages of a domain. Nested ones are cached by their first-level address, so that
-   * those of the domain all go. @param leavesOnly The hint: upper levels didn't change.
+   * Translations of some pages under a domain id. Nested ones are cached by their first-level address, which the range
+   * doesn't name: those of the domain all go. @param leavesOnly The hint: upper levels didn't change.
    */
   pagesOfDomain(domainId: number, range: PageRange, leavesOnly: boolean): void {
-    for (const tag of this.tags.matching(TagKind.secondLevel, domainId, -1))
-      this.dropPages(tag, range, leavesOnly);
+    for (const kind of [TagKind.secondLevel, TagKind.firstLevel])
+      for (const tag of this.tags.matching(kind, domainId, -1)) this.dropPages(tag, range, leavesOnly);
     for (const tag of this.tags.matching(TagKind.nested, domainId, -1)) this.dropTag(tag);
   }
 

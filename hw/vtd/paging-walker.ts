@@ -245,15 +245,7 @@ export class PagingWalker {
       tableHigh = high & ADDRESS_HIGH;
       tableLow = low & ADDRESS_LOW;
       if (cache !== undefined && level <= 3)
-        cache.fill(
-          space.tag,
-          pageHigh,
-          pageLow,
-          level - 1,
-          gathered | executeDisable,
-          tableHigh,
-          tableLow,
-        );
+        cache.fill(space.tag, pageHigh, pageLow, level - 1, gathered | executeDisable, tableHigh, tableLow);
     }
   }
 

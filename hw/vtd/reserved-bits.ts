@@ -2,9 +2,10 @@
  * The bits that must be zero in each structure of one unit: what no layout covers, fields of features that the unit
  * lacks, and address bits at and above the host address width. VT-d 6.3, 9.
  */
+
+import type { Field, Layout } from '../layout.ts';
 import type { UnitConfiguration } from './configuration.ts';
 import { capabilitiesOf } from './configuration.ts';
-import type { Field, Layout } from '../layout.ts';
 import {
   FirstLevelEntry,
   LegacyContextEntry,
@@ -66,11 +67,8 @@ export class ReservedBits {
     const entry = PasidTableEntry.fields;
     this.pasidEntry = reservedMask(PasidTableEntry, width, [
       ...unless(has.secondLevelAccessDirty, entry.secondLevelAccessDirtyEnable),
-      ...unless(
-        has.secondLevelTranslation || has.nestedTranslation,
-        entry.addressWidth,
-        entry.secondLevelPointer,
-      ),
+      // The width code stays: drivers set it in first-level entries too, where nothing reads it.
+      ...unless(has.secondLevelTranslation || has.nestedTranslation, entry.secondLevelPointer),
       ...unless(
         has.firstLevelTranslation || has.nestedTranslation,
         entry.firstLevelPagingMode,
@@ -90,21 +88,21 @@ export class ReservedBits {
     ]);
 
     const second = SecondLevelEntry.fields;
-    const always = unless(configuration.ignoresTransientMapping, second.transientMapping);
+    const transient = unless(configuration.ignoresTransientMapping, second.transientMapping);
     const first = FirstLevelEntry.fields;
     for (let level = 1; level <= 5; level += 1) {
       const large = level === 2 || level === 3;
       const secondPageOffered = level === 1 || (large && (has.secondLevelLargePages >>> (level - 2)) & 1);
       this.secondLevelTable.set(
         reservedMask(SecondLevelEntry, width, [
-          ...always,
+          second.transientMapping,
           second.snoop,
           ...unless(large && secondPageOffered, second.pageSize),
         ]),
         level * 2,
       );
       const page = reservedMask(SecondLevelEntry, width, [
-        ...always,
+        ...transient,
         ...unless(has.snoopControl, second.snoop),
         ...unless(secondPageOffered, second.pageSize),
       ]);

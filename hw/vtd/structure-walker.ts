@@ -189,10 +189,7 @@ export class StructureWalker {
     if (context.ridPasid > context.lastPasid) return Fault.scalableContextInvalid;
     if (pasid >= 0 && !context.pasidEnable) return Fault.pasidDisabled;
     if (pasid > context.lastPasid || pasid >= 2 ** (this.has.pasidSize + 1)) return Fault.pasidTooBig;
-    if (
-      (kind === RequestKind.translation || kind === RequestKind.translated) &&
-      !context.deviceTlbEnable
-    )
+    if ((kind === RequestKind.translation || kind === RequestKind.translated) && !context.deviceTlbEnable)
       return Fault.deviceTlbDisabled;
     if (kind === RequestKind.page && !context.pageRequestEnable) return Fault.pageRequestDisabled;
 
@@ -267,7 +264,12 @@ export class StructureWalker {
     if (!directoryFields.present.get(directoryWords, at)) return Fault.pasidDirectoryNotPresent;
     if (anySet(directoryWords, at, this.reserved.pasidDirectory)) return Fault.pasidDirectoryReserved;
 
-    const place = this.entryAt(PasidTableEntry, directoryWords[at + 1], directoryWords[at], (pasid & 63) * 64);
+    const place = this.entryAt(
+      PasidTableEntry,
+      directoryWords[at + 1],
+      directoryWords[at],
+      (pasid & 63) * 64,
+    );
     if (place === undefined) return Fault.pasidTableAccess;
     const { words, index } = place;
     const fields = PasidTableEntry.fields;
@@ -306,8 +308,7 @@ export class StructureWalker {
     space.executeRequests = fields.executeRequestEnable.get(words, index) !== 0;
     space.writeProtect = fields.writeProtectEnable.get(words, index) !== 0;
     space.extendedAccessed = fields.extendedAccessedFlagEnable.get(words, index) !== 0;
-    space.flagsUpdatable =
-      !this.has.scalableWalkCoherency || fields.pageWalkSnoop.get(words, index) !== 0;
+    space.flagsUpdatable = !this.has.scalableWalkCoherency || fields.pageWalkSnoop.get(words, index) !== 0;
     this.space = space;
     return 0;
   }

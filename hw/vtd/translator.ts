@@ -78,7 +78,14 @@ export class Translator {
     observer: WalkObserver | undefined,
   ) {
     const reserved = new ReservedBits(configuration);
-    this.structures = new StructureWalker(configuration, memory, reserved, tags, caches?.structures, observer);
+    this.structures = new StructureWalker(
+      configuration,
+      memory,
+      reserved,
+      tags,
+      caches?.structures,
+      observer,
+    );
     this.paging = new PagingWalker(memory, reserved, caches?.paging, observer);
     this.iotlb = caches?.iotlb;
     this.protectedMemory = protectedMemory;
@@ -98,22 +105,12 @@ export class Translator {
    * @param access Bits of Access, not 0.
    * @returns 0 with the frame in the result, a fault reason, or ABORTED.
    */
-  translate(
-    requesterId: number,
-    pasid: number,
-    pageHigh: number,
-    pageLow: number,
-    access: number,
-  ): number {
+  translate(requesterId: number, pasid: number, pageHigh: number, pageLow: number, access: number): number {
     if (inInterruptRange(pageHigh, pageLow) && pasid < 0) return this.refuse(ABORTED);
     if (!this.enabled) return this.identity(pageHigh, pageLow);
     const slot = (requesterId ^ Math.imul(pasid + 1, 0x2545)) & (MEMO_SLOTS - 1);
     let space: AddressSpace;
-    if (
-      this.memoRequester[slot] === requesterId &&
-      this.memoPasid[slot] === pasid &&
-      access <= 3
-    ) {
+    if (this.memoRequester[slot] === requesterId && this.memoPasid[slot] === pasid && access <= 3) {
       space = this.memoSpace[slot] as AddressSpace;
       this.faultDisable = this.memoFaultDisable[slot] !== 0;
       this.space = space;

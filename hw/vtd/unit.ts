@@ -123,7 +123,14 @@ export class VtdUnit {
       interrupts: new InterruptCache(),
     };
     this.protectedMemory = new ProtectedMemory(this.file);
-    this.translator = new Translator(configuration, memory, this.protectedMemory, tags, this.caches, undefined);
+    this.translator = new Translator(
+      configuration,
+      memory,
+      this.protectedMemory,
+      tags,
+      this.caches,
+      undefined,
+    );
     const send = (addressHigh: number, addressLow: number, data: number): void =>
       this.sendOwnMessage(addressHigh, addressLow, data);
     this.faults = new FaultLog(this.file, send);
@@ -206,7 +213,8 @@ export class VtdUnit {
   /** GCMD: one change at a time is what software should write; several are taken in this order. VT-d 11.4.4. */
   private globalCommand(value: number): void {
     const changed = (this.file.get('GSTS') ^ value) & COMMANDED_LEVELS;
-    if ((changed & GlobalBit.translation) !== 0) this.setTranslation((value & GlobalBit.translation) !== 0);
+    if ((changed & GlobalBit.translation) !== 0 && this.translates)
+      this.setTranslation((value & GlobalBit.translation) !== 0);
     if ((value & GlobalBit.rootTable) !== 0) this.latchRootTable();
     if ((changed & GlobalBit.queuedInvalidation) !== 0 && this.capabilities.queuedInvalidation) {
       if ((value & GlobalBit.queuedInvalidation) !== 0) this.queue.enable();
@@ -221,6 +229,11 @@ export class VtdUnit {
     const passes = this.remapper.enabled && (value & GlobalBit.compatibilityFormat) !== 0;
     this.remapper.compatibilityFormatPasses = passes;
     this.setStatusBit(GlobalBit.compatibilityFormat, passes);
+  }
+
+  /** A unit without any page-table width remaps interrupts only. */
+  private get translates(): boolean {
+    return this.capabilities.addressWidths !== 0 || this.capabilities.firstLevelTranslation !== 0;
   }
 
   private setStatusBit(bit: number, on: boolean): void {
@@ -244,7 +257,10 @@ export class VtdUnit {
     this.setStatusBit(GlobalBit.rootTable, true);
     if (this.capabilities.setRootTableInvalidates) this.invalidator.all();
     this.translator.forgetSpaces();
-    this.emit('root table', `root table set to 0x${this.mmioRead(this.file.offsetOf('RTADDR'), 8).toString(16)}`);
+    this.emit(
+      'root table',
+      `root table set to 0x${this.mmioRead(this.file.offsetOf('RTADDR'), 8).toString(16)}`,
+    );
   }
 
   private latchInterruptTable(): void {
@@ -357,7 +373,13 @@ export class VtdUnit {
   }
 
   /** Tests a request whose address the device has translated before (ATS). 0, a fault reason, or ABORTED. */
-  admitTranslated(requesterId: number, pasid: number, pageHigh: number, pageLow: number, access: number): number {
+  admitTranslated(
+    requesterId: number,
+    pasid: number,
+    pageHigh: number,
+    pageLow: number,
+    access: number,
+  ): number {
     if (!this.translator.enabled) return ABORTED;
     let reason = this.translator.admit(requesterId, pasid, RequestKind.translated);
     if (reason === 0 && this.protectedMemory.covers(pageHigh, pageLow)) reason = ABORTED;
@@ -436,7 +458,11 @@ export class VtdUnit {
     this.emit('descriptor', name, { address, ...halves });
   }
 
-  private emit(kind: string, text: string, data: Record<string, string | number | boolean | null> = {}): void {
+  private emit(
+    kind: string,
+    text: string,
+    data: Record<string, string | number | boolean | null> = {},
+  ): void {
     const trace = this.surroundings.trace;
     if (trace?.active !== true) return;
     trace.emit({ part: 'vtd', kind, text: `${this.name}: ${text}`, data: { unit: this.name, ...data } });

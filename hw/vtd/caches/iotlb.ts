@@ -164,7 +164,13 @@ export class Iotlb {
     const words = this.words;
     if (mask === 0) {
       for (let size = 0; size < 3; size += 1) {
-        const entry = this.probe(tag, pageHigh, (pageLow & ~OFFSET_LOW[size]) | VALID | (size << 20), size, 0);
+        const entry = this.probe(
+          tag,
+          pageHigh,
+          (pageLow & ~OFFSET_LOW[size]) | VALID | (size << 20),
+          size,
+          0,
+        );
         if (entry >= 0) words[entry + PAGE_KEY] = 0;
       }
       return;

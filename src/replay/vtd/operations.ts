@@ -1,5 +1,5 @@
-import { fileError, type Place } from '../../errors.ts';
 import { dmaRead, dmaWrite, type Interrupt, type PhysicalMemory, type VtdUnit } from '../../../hw/index.ts';
+import { fileError, type Place } from '../../errors.ts';
 import type { JsonObject } from '../runner.ts';
 
 /** What the operations of one transcript act upon. */
@@ -61,7 +61,8 @@ class Fields {
 
   bytes(name: string): Uint8Array {
     const value = this.content[name];
-    if (typeof value !== 'string' || !/^([0-9a-f]{2})*$/i.test(value)) throw this.wrong(name, 'a hex byte string');
+    if (typeof value !== 'string' || !/^([0-9a-f]{2})*$/i.test(value))
+      throw this.wrong(name, 'a hex byte string');
     return Uint8Array.from(Buffer.from(value, 'hex'));
   }
 
@@ -130,8 +131,7 @@ function translationRequests(context: OperationContext, fields: Fields): unknown
     const size = BigInt(found.sizeBytes);
     const base = address & ~(size - 1n);
     if (rights === '') answers.push({ iova: hexOf(base), perm: '' });
-    else
-      answers.push({ iova: hexOf(base), addr: hexOf(found.physical), size: hexOf(size), perm: rights });
+    else answers.push({ iova: hexOf(base), addr: hexOf(found.physical), size: hexOf(size), perm: rights });
     address = base + size;
   }
   return answers;

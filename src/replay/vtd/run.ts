@@ -2,15 +2,16 @@
  * Replays a register- and DMA-level transcript of a VT-d unit: builds the unit that the header describes, carries out
  * each operation, judges each result.
  */
-import { fileError } from '../../errors.ts';
+
 import {
   type Interrupt,
   PhysicalMemory,
-  qemuUnit,
   type QemuUnitOptions,
+  qemuUnit,
   unitWithRegisters,
   VtdUnit,
 } from '../../../hw/index.ts';
+import { fileError } from '../../errors.ts';
 import type { JsonObject, ReplayOutcome, ReplayRunner, Transcript, TranscriptOperation } from '../runner.ts';
 import { judge } from './acceptance.ts';
 import { type OperationContext, runOperation } from './operations.ts';
