@@ -7,10 +7,12 @@ import { type DeviceScope, ScopeType } from '../acpi/dmar.ts';
 import type { DeviceBus, TransferResult } from '../devices/model.ts';
 import { refusedTransfer } from '../devices/model.ts';
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
+import { PAGE_SIZE, type Page } from '../memory/types.ts';
 import { Express } from '../pci/capabilities/express.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { PciHierarchy } from '../pci/hierarchy.ts';
 import { CommandBit, HeaderOffset } from '../pci/layouts.ts';
+import { Access } from '../vtd/access.ts';
 import type { WiredUnit } from './wired-unit.ts';
 
 /** 0xfee00000 to 0xfeefffff: writes there are interrupts. */
@@ -146,19 +148,14 @@ export class Fabric {
   ): TransferResult {
     const route = this.route(from);
     if (route.blocked !== undefined) return refusedTransfer(route.blocked);
-    if (route.unit !== undefined) {
-      const done = route.unit.unit.dmaRead(route.requesterId, address, lengthBytes, pasid ?? -1);
-      return {
-        bytesDone: done.done,
-        bytes: done.bytes,
-        faultReason: done.fault === 0 ? undefined : done.fault,
-        refusal: undefined,
-      };
-    }
-    if (pasid !== undefined) return refusedTransfer(NO_UNIT_FOR_PASID);
-    const bytes = this.memory.read(Number(address), lengthBytes);
-    if (bytes === undefined) return refusedTransfer(`no memory answers at 0x${address.toString(16)}`);
-    return { bytesDone: lengthBytes, bytes, faultReason: undefined, refusal: undefined };
+    const bytes = new Uint8Array(lengthBytes);
+    const outcome = this.byPage(route, address, lengthBytes, pasid, Access.read, (physical, done, take) => {
+      const part = this.memory.read(physical, take);
+      if (part === undefined) return false;
+      bytes.set(part, done);
+      return true;
+    });
+    return { ...outcome, bytes };
   }
 
   private write(
@@ -171,38 +168,69 @@ export class Fabric {
     if (route.blocked !== undefined) return refusedTransfer(route.blocked);
     if (address >= INTERRUPT_FIRST && address <= INTERRUPT_LAST && pasid === undefined)
       return this.message(route, address, bytes);
-    if (route.unit !== undefined) {
-      const done = route.unit.unit.dmaWrite(route.requesterId, address, bytes, pasid ?? -1);
-      return {
-        bytesDone: done.done,
-        bytes: undefined,
-        faultReason: done.fault === 0 ? undefined : done.fault,
-        refusal: undefined,
-      };
+    return this.byPage(route, address, bytes.length, pasid, Access.write, (physical, done, take) =>
+      this.memory.write(physical, bytes.subarray(done, done + take)),
+    );
+  }
+
+  /**
+   * A request is translated page by page; the first page that is refused ends it. `move` gets the physical address,
+   * the bytes done before, and the bytes to take; false: nothing answers there.
+   */
+  private byPage(
+    route: Route,
+    address: bigint,
+    lengthBytes: number,
+    pasid: number | undefined,
+    access: number,
+    move: (physical: number, done: number, take: number) => boolean,
+  ): TransferResult {
+    const outcome = (bytesDone: number, faultReason?: number, refusal?: string): TransferResult => ({
+      bytesDone,
+      bytes: undefined,
+      faultReason,
+      refusal,
+    });
+    const wired = route.unit;
+    if (wired === undefined && pasid !== undefined) return refusedTransfer(NO_UNIT_FOR_PASID);
+    for (let done = 0; done < lengthBytes; ) {
+      const at = address + BigInt(done);
+      const offset = Number(at & 0xfffn);
+      const take = Math.min(lengthBytes - done, PAGE_SIZE - offset);
+      const page = Number(at >> 12n) as Page;
+      const frame = wired === undefined ? page : wired.unit.translate(route.requesterId, page, access, pasid);
+      if (frame < 0) {
+        const reason = -frame;
+        return reason > 0xff ? outcome(done, undefined, ABORTED_TEXT) : outcome(done, reason);
+      }
+      const physical = frame * PAGE_SIZE + offset;
+      if (!move(physical, done, take))
+        return outcome(done, undefined, `no memory answers at physical address 0x${physical.toString(16)}`);
+      done += take;
     }
-    if (pasid !== undefined) return refusedTransfer(NO_UNIT_FOR_PASID);
-    if (!this.memory.write(Number(address), bytes))
-      return refusedTransfer(`no memory answers at 0x${address.toString(16)}`);
-    return { bytesDone: bytes.length, bytes: undefined, faultReason: undefined, refusal: undefined };
+    return outcome(lengthBytes);
   }
 
   /** A write into the interrupt range is a message-signalled interrupt, never a write to memory. */
   private message(route: Route, address: bigint, bytes: Uint8Array): TransferResult {
     const data = bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24);
     if (route.unit !== undefined) {
-      const fault = route.unit.unit.messageInterrupt(Number(address), data >>> 0, route.requesterId);
-      return {
-        bytesDone: fault === 0 ? bytes.length : 0,
-        bytes: undefined,
-        faultReason: fault === 0 ? undefined : fault,
-        refusal: undefined,
-      };
+      const passed = route.unit.unit.messageInterrupt({
+        requesterId: route.requesterId,
+        addressHigh: 0,
+        addressLow: Number(address),
+        data: data >>> 0,
+      });
+      return passed
+        ? { bytesDone: bytes.length, bytes: undefined, faultReason: undefined, refusal: undefined }
+        : refusedTransfer('interrupt remapping blocked the message');
     }
     this.deliver(Number((address >> 12n) & 0xffn), data & 0xff);
     return { bytesDone: bytes.length, bytes: undefined, faultReason: undefined, refusal: undefined };
   }
 }
 
+const ABORTED_TEXT = 'the unit aborted the request without recording a fault';
 const NO_UNIT_FOR_PASID =
   'the request carries a PASID and no remapping unit is there: the root complex refuses it';
 

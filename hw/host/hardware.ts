@@ -106,9 +106,9 @@ export class Hardware {
       unit: new VtdUnit({
         memory: this.memory,
         configuration: this.unitConfiguration(structure, width),
+        name: `dmar${index}`,
         trace,
-        onMessage: (address, data) =>
-          this.interruptHandler({ destination: (address >>> 12) & 0xff, vector: data & 0xff }),
+        onInterrupt: ({ destination, vector }) => this.interruptHandler({ destination, vector }),
       }),
     }));
   }

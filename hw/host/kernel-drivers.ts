@@ -1,16 +1,12 @@
 /** Which drivers a booted kernel has, and which devices they hold: those of the description where it says so. */
 import type { FunctionDescription, HostDescription } from '../host-description.ts';
-import { nativeDrivers, portDriver, stubDriver } from '../kernel/drivers/native.ts';
 import { PciDriver, type PciId } from '../kernel/drivers/pci-driver.ts';
 import { KernelError } from '../kernel/errno.ts';
-import type { Kernel } from './kernel.ts';
+import type { LinuxKernel } from '../kernel/kernel.ts';
 
-/** Loads the drivers. Those that a description names and nobody declares match the ids of the devices they held. */
-export function registerDrivers(kernel: Kernel, vfioPci: PciDriver, description: HostDescription): void {
-  const log = (line: string): void => kernel.log.write(line);
-  const known = [portDriver(), ...nativeDrivers(), stubDriver(log), vfioPci];
-  const names = new Set(known.map((driver) => driver.name));
-  for (const driver of known) kernel.drivers.registerDriver(driver);
+/** Loads drivers that a description names and the kernel has none of: each matches the ids of the devices it held. */
+export function registerDescribedDrivers(kernel: LinuxKernel, description: HostDescription): void {
+  const names = new Set(kernel.drivers.drivers('pci').map((driver) => driver.name));
   const described = new Map<string, PciId[]>();
   for (const one of description.functions) {
     if (typeof one.driver !== 'string' || names.has(one.driver)) continue;
@@ -27,7 +23,7 @@ export function registerDrivers(kernel: Kernel, vfioPci: PciDriver, description:
  * Binds each device to the driver that the description names. Where it says nothing about any device, every device is
  * probed as at boot.
  */
-export function bindAsDescribed(kernel: Kernel, description: HostDescription): void {
+export function bindAsDescribed(kernel: LinuxKernel, description: HostDescription): void {
   const told = description.functions.filter((one) => one.driver !== undefined);
   if (told.length === 0) {
     for (const driver of kernel.drivers.drivers('pci')) kernel.drivers.attachDriver(driver);
@@ -36,9 +32,9 @@ export function bindAsDescribed(kernel: Kernel, description: HostDescription): v
   for (const one of told) bindOne(kernel, one);
 }
 
-function bindOne(kernel: Kernel, one: FunctionDescription): void {
+function bindOne(kernel: LinuxKernel, one: FunctionDescription): void {
   if (typeof one.driver !== 'string') return;
-  const device = kernel.device(one.address);
+  const device = kernel.pciDevice(one.address);
   if (device === undefined) return;
   try {
     // A device that was given to vfio-pci or pci-stub got there by driver_override.

@@ -10,13 +10,13 @@ import type {
   DmaResult,
   DomainState,
   GroupState,
-  HostEvent,
   MachineState,
   MdevDefinitionState,
   MdevParentState,
   MdevState,
   PasidEntryState,
   ReachCell,
+  ReportedEvent,
   Requirement,
   RootBusNode,
   UnitState,
@@ -123,7 +123,7 @@ export interface HostQueries {
   domains(): DomainState[];
   pasidEntries(): PasidEntryState[];
   unitStates(): UnitState[];
-  events(): readonly HostEvent[];
+  events(): readonly ReportedEvent[];
   /** What auxiliary mode takes, each with met or not and where it was read. All met: it can be switched on. */
   auxiliaryModeRequirements(device: string): Requirement[];
   /** What stands in the way of `assign`; empty: nothing. */

@@ -236,7 +236,7 @@ export interface Requirement {
 }
 
 /** A fault that the kernel's handler read from a unit's fault registers, or another thing worth telling the operator. */
-export interface HostEvent {
+export interface ReportedEvent {
   /** Ascending from 1; never used twice in a host. */
   readonly sequence: number;
   readonly kind: 'fault' | 'kernel';

@@ -16,7 +16,7 @@ import { IntelDriver } from './intel/driver.ts';
 import { LinuxIommuCore } from './iommu/core.ts';
 import type { IommuDriver } from './iommu/driver.ts';
 import type { Group } from './iommu/group.ts';
-import { pciDeviceGroup } from './iommu/grouping.ts';
+import { type GroupingDecision, pciDeviceGroup } from './iommu/grouping.ts';
 import { systemDefaultType } from './iommu/grouping-default-type.ts';
 import { commandLineWords, type IommuOptions, iommuOptions } from './iommu/grouping-options.ts';
 import { UnitLookup } from './iommu/grouping-units.ts';
@@ -24,6 +24,7 @@ import type { AuxiliaryDomains } from './iommu/types.ts';
 import { KernelLog } from './kernel-log.ts';
 import { MdevCore } from './mdev/mdev-core.ts';
 import type { PageAllocator } from './page-allocator.ts';
+import type { AcsContext } from './pci/acs.ts';
 import type { PciDevice } from './pci/pci-device.ts';
 import { type PciTopology, type RootBus, scanPci } from './pci/scan.ts';
 import { ProcessTable } from './process/process.ts';
@@ -72,6 +73,7 @@ export class LinuxKernel {
   readonly processes: ProcessTable;
   private readonly iommuDriver: IommuDriver | undefined;
   private readonly devices = new Map<PciDevice, Device>();
+  private readonly decisions = new Map<PciDevice, GroupingDecision>();
 
   constructor(options: BootOptions) {
     const { port, profile, trace, allocator } = options;
@@ -169,9 +171,28 @@ export class LinuxKernel {
     return device;
   }
 
+  /** What isolation depends on besides the devices themselves. */
+  get acs(): AcsContext {
+    return { amdIommu: this.intel === undefined };
+  }
+
+  /** What decided on the group of a device, or undefined: it is in none. */
+  decisionOf(pci: PciDevice): GroupingDecision | undefined {
+    return this.decisions.get(pci);
+  }
+
+  /** Functions that the hardware took away (virtual functions switched off): driver and group let go of them. */
+  disappear(pci: PciDevice): void {
+    const device = this.devices.get(pci);
+    if (device === undefined) return;
+    this.drivers.removeDevice(device).whenDone(() => this.forget(device, pci));
+    this.topology.remove(pci);
+  }
+
   private forget(device: Device, pci: PciDevice): void {
     this.iommu.removeDevice(device);
     this.devices.delete(pci);
+    this.decisions.delete(pci);
   }
 
   private findUnits(): UnitLookup | undefined {
@@ -235,9 +256,8 @@ export class LinuxKernel {
       const known = this.devices.get(other);
       return known === undefined ? undefined : this.iommu.groupOf(known);
     };
-    const { group } = pciDeviceGroup(pci, groupOf, {
-      amdIommu: this.intel === undefined,
-    });
+    const { group, decision } = pciDeviceGroup(pci, groupOf, this.acs);
+    this.decisions.set(pci, decision);
     try {
       const joined = this.iommu.probeDevice(device, this.iommuDriver, group);
       this.log.write(`${device.bus} ${device.name}: Adding to iommu group ${joined.id}`);
