@@ -16,6 +16,8 @@ export interface FunctionDescription {
    * Bytes of configuration space when `config` is shorter: 64, 256 or 4096. What `config` leaves out at the end is zero.
    */
   configSize?: 64 | 256 | 4096;
+  /** Sizes of BARs (0 to 5; 6: expansion ROM), where known: what sizing them reads. A power of two each. */
+  regions?: { bar: number; sizeBytes: number }[];
   /** What the source could not show and a rule may depend on: "capabilities", "acs", "express type", "bus numbers". */
   unknown?: string[];
   /** Vendor and device by name, where the source had them. */

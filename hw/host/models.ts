@@ -1,6 +1,7 @@
 /** Which model stands behind a function, and where its registers are. */
 import { Accelerator } from '../devices/accelerator.ts';
 import { DmaEngine } from '../devices/dma-engine.ts';
+import { Edu } from '../devices/edu.ts';
 import type { DeviceBus, DeviceModel } from '../devices/model.ts';
 import type { DeviceModelDescription } from '../host-description.ts';
 import { PasidCapability } from '../pci/capabilities/pasid.ts';
@@ -40,6 +41,8 @@ export function makeModel(
       },
     );
   }
+  if (described?.kind === 'edu')
+    return new Edu(bus, { addressBits: whole(described.addressBits, 12, 64, 28) });
   const role = typeof described?.role === 'string' ? described.role : classNameOf(of.read(0x08, 4) >>> 8);
   return new DmaEngine(bus, role);
 }

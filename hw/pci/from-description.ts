@@ -31,6 +31,21 @@ export function bytesOfHex(text: string): Uint8Array | undefined {
   return bytes;
 }
 
+/** Makes the address bits of a BAR writable that its size leaves: sizing it reads them back. PCI 3.0, 6.2.5.1. */
+function sizeRegion(config: ConfigurationSpace, region: { bar: number; sizeBytes: number }): void {
+  const { bar, sizeBytes } = region;
+  if (!Number.isInteger(bar) || bar < 0 || bar > 6 || !(sizeBytes >= 4) || Math.log2(sizeBytes) % 1 !== 0)
+    return;
+  const offset = bar === 6 ? 0x30 : 0x10 + bar * 4;
+  const low = config.read(offset, 4);
+  const kept = bar === 6 ? 0x7fe : (low & 1) !== 0 ? 3 : 15;
+  const mask = sizeBytes >= 2 ** 32 ? 0 : ~(sizeBytes - 1) & ~kept;
+  config.allowWrites(offset, 4, mask >>> 0);
+  const wide = bar < 5 && (low & 7) === 4;
+  if (wide)
+    config.allowWrites(offset + 4, 4, sizeBytes > 2 ** 32 ? ~(sizeBytes / 2 ** 32 - 1) >>> 0 : 0xffffffff);
+}
+
 /** Physical functions first, then the virtual ones that their SR-IOV registers call for. */
 export function buildHierarchy(description: HostDescription): BuiltHierarchy {
   const hierarchy = new PciHierarchy();
@@ -50,6 +65,7 @@ export function buildHierarchy(description: HostDescription): BuiltHierarchy {
       }
     }
     const config = new ConfigurationSpace(bytes ?? new Uint8Array(), one.configSize ?? bytes?.length ?? 0);
+    for (const region of one.regions ?? []) sizeRegion(config, region);
     if (one.physicalFunction !== undefined || config.read(0, 4) === 0xffffffff)
       waiting.push({ at, one, config });
     else if (hierarchy.find(at) !== undefined)
