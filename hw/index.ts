@@ -4,6 +4,7 @@
 
 export { type DeviceScope, DmarError, ScopeType } from './acpi/dmar.ts';
 export { writeDmar } from './acpi/dmar-writer.ts';
+export { EDU_BUFFER, EduCommand, EduRegister } from './devices/edu.ts';
 export type {
   DmaRequest,
   HostOperations,
@@ -21,8 +22,12 @@ export type {
   UnitDescription,
 } from './host-description.ts';
 export { type GroupsReport, groupsOf } from './isolation/groups.ts';
-export { KernelError } from './kernel/errno.ts';
+export { Errno, KernelError } from './kernel/errno.ts';
+export * as iommufd from './kernel/iommufd/door.ts';
+export { Process, ProcessTable } from './kernel/process/process.ts';
+export { UserPages } from './kernel/process/user-pages.ts';
 export type { DecodedField } from './layout.ts';
+export { PhysicalMemory } from './memory/physical-memory.ts';
 export { formatPciAddress, type PciAddress, parsePciAddress } from './pci/address.ts';
 export { Acs } from './pci/capabilities/acs.ts';
 export { Ari } from './pci/capabilities/ari.ts';
@@ -42,10 +47,9 @@ export {
   type PlacedCapability,
 } from './pci/configuration-builder.ts';
 export type { TraceEvent } from './trace.ts';
-export { type FaultReason, faultReasons } from './vtd/fault-reasons.ts';
-export { encodeCapabilities } from './vtd/registers.ts';
-export { PhysicalMemory } from './memory/physical-memory.ts';
-export { qemuUnit, type QemuUnitOptions, unitWithRegisters } from './vtd/configuration.ts';
+export { type QemuUnitOptions, qemuUnit, unitWithRegisters } from './vtd/configuration.ts';
 export { dmaRead, dmaWrite } from './vtd/dma.ts';
+export { type FaultReason, faultReasons } from './vtd/fault-reasons.ts';
 export type { Interrupt } from './vtd/interrupt-remapping.ts';
+export { encodeCapabilities } from './vtd/registers.ts';
 export { VtdUnit } from './vtd/unit.ts';

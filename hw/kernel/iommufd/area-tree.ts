@@ -32,8 +32,8 @@ export function pageIndexAt(area: Area, iova: bigint): number {
   return Number((area.startByte + (iova - area.iova)) >> 12n);
 }
 
-// The package is CommonJS: a module sees its exports as one object.
-const BTree = BTreeModule.default;
+// The package is CommonJS: Node shows its exports as one object, bundlers unwrap the default export.
+const BTree = BTreeModule.default ?? (BTreeModule as unknown as typeof BTreeModule.default);
 
 const compare = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
 

@@ -2,10 +2,11 @@
  * An open /dev/iommu (struct iommufd_ctx): the objects made through it, how pages are charged, and the address space
  * that stands in for a VFIO container. What has no number here does not exist for its user.
  */
+
+import type { Trace } from '../../trace.ts';
 import { KernelError } from '../errno.ts';
 import { OpenFile, type OpenFileObject } from '../process/file.ts';
 import type { Process } from '../process/process.ts';
-import type { Trace } from '../../trace.ts';
 import { IommufdGroup } from './device.ts';
 import { FaultQueue } from './fault-queue.ts';
 import { Ioas } from './ioas.ts';

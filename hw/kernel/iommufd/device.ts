@@ -130,7 +130,12 @@ export class IommufdDevice extends IommufdObject {
   }
 
   /** Finds or makes the page table for `id` and hands it to `act`, which returns the one that is no longer used. */
-  private change(id: number, pasid: number, act: (hwpt: Hwpt) => Hwpt | undefined, attaching: boolean): number {
+  private change(
+    id: number,
+    pasid: number,
+    act: (hwpt: Hwpt) => Hwpt | undefined,
+    attaching: boolean,
+  ): number {
     const object = this.context.objects.find(id);
     if (object === undefined)
       throw new KernelError('ENOENT', 'no such object', `object ${id} does not exist in this descriptor`);
@@ -245,8 +250,7 @@ export class IommufdDevice extends IommufdObject {
         }
       }
       this.checkPasidCompatible(hwpt, pasid);
-      if (pasid === NO_PASID)
-        this.iommu.replaceGroup(old.domain, hwpt.domain, this.group.group, this.device);
+      if (pasid === NO_PASID) this.iommu.replaceGroup(old.domain, hwpt.domain, this.group.group, this.device);
       else this.iommu.replacePasid(old.domain, hwpt.domain, this.device, pasid);
     } catch (error) {
       for (const device of reserved) table.unreserve(device);

@@ -3,12 +3,12 @@
  * on top of one (drivers/iommu/iommufd/hw_pagetable.c).
  */
 import { KernelError } from '../errno.ts';
+import type { IommufdDevice } from './device.ts';
 import type { DeviceIommu, InvalidationRequest, NestedDomain, UserData } from './device-iommu.ts';
 import type { FaultQueue } from './fault-queue.ts';
 import type { Ioas } from './ioas.ts';
 import { IommufdObject, type ObjectTable } from './objects.ts';
 import type { PagingDomain } from './paging-domain.ts';
-import type { IommufdDevice } from './device.ts';
 
 /** IOMMU_HWPT_ALLOC_*. */
 export const HwptFlag = { nestParent: 1, dirtyTracking: 2, faultIdValid: 4, pasid: 8 } as const;

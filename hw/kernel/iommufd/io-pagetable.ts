@@ -5,11 +5,11 @@
  */
 import { KernelError } from '../errno.ts';
 import { fillDomain, pageRange } from './area-fill.ts';
-import { type Area, type AreaSlice, areaLength, AreaTree } from './area-tree.ts';
+import { type Area, type AreaSlice, AreaTree, areaLength } from './area-tree.ts';
 import { IovaRanges, LAST_IOVA } from './iova-ranges.ts';
 import { IovaSearch } from './iova-search.ts';
-import type { PagingDomain } from './paging-domain.ts';
 import type { SharedPages } from './pages.ts';
+import type { PagingDomain } from './paging-domain.ts';
 
 const PAGE = 4096n;
 /** Rounds of asking accesses to let go before an unmap gives up. */

@@ -5,9 +5,9 @@ import type { OpenFileObject } from '../process/file.ts';
 import { MemoryFile } from '../process/memory-file.ts';
 import type { Process } from '../process/process.ts';
 import type { IommufdContext } from './context.ts';
+import type { PageSlice } from './io-pagetable.ts';
 import type { Ioas } from './ioas.ts';
 import { IovaRanges, LAST_IOVA } from './iova-ranges.ts';
-import type { PageSlice } from './io-pagetable.ts';
 import { type AccountMode, type PageSource, SharedPages } from './pages.ts';
 
 /** IOMMU_IOAS_MAP_*. */
@@ -198,6 +198,12 @@ export function ioasIovaRanges(
   return { ranges: table.freeRanges(), alignment: table.iovaAlignment };
 }
 
+/** What fits of a list is written; a longer one is EMSGSIZE, with the length needed. @throws KernelError EMSGSIZE */
+export function checkRoom(needed: number, room: number): void {
+  if (needed > room)
+    throw new KernelError('EMSGSIZE', 'array too small', `${needed} ranges, room for ${room}`);
+}
+
 /** IOAS_ALLOW_IOVAS: replaces the whole list. @throws KernelError EINVAL (start ≥ last, overlap), EADDRINUSE */
 export function ioasAllowIovas(
   context: IommufdContext,
@@ -258,7 +264,11 @@ function rlimitMode(
   if (operation === 1) return context.accountMode === 'mm' ? 1n : 0n;
   refuseUnknown(operation, 0, 'OPTION operation');
   if (!process.capable('CAP_SYS_RESOURCE'))
-    throw new KernelError('EPERM', 'CAP_SYS_RESOURCE', 'the way of charging is the administrator’s to choose');
+    throw new KernelError(
+      'EPERM',
+      'CAP_SYS_RESOURCE',
+      'the way of charging is the administrator’s to choose',
+    );
   if (!context.objects.empty)
     throw new KernelError('EBUSY', 'objects exist', 'the way of charging is chosen before the first object');
   checkBoolean(value);

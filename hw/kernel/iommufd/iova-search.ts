@@ -92,7 +92,11 @@ export class IovaSearch {
       const found = this.search(start, span.last, length, alignment, pageOffset);
       if (found !== undefined) return found;
     }
-    throw new KernelError('ENOSPC', 'iova space', `no free and allowed place for 0x${length.toString(16)} bytes`);
+    throw new KernelError(
+      'ENOSPC',
+      'iova space',
+      `no free and allowed place for 0x${length.toString(16)} bytes`,
+    );
   }
 
   private search(

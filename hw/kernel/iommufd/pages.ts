@@ -232,7 +232,9 @@ export class SharedPages {
       throw new KernelError(
         'EINVAL',
         'memfd_pin_folios',
-        file === undefined ? 'the file has no pages that can be pinned' : `page ${page} is behind the file's end`,
+        file === undefined
+          ? 'the file has no pages that can be pinned'
+          : `page ${page} is behind the file's end`,
         'Map a memfd or a file of hugetlbfs, within its size.',
       );
     }

@@ -7,9 +7,9 @@ import { IommuProt } from '../iommu/types.ts';
 import type { Process } from '../process/process.ts';
 import { Extension, StructureBytes } from '../vfio/uapi.ts';
 import type { IommufdContext } from './context.ts';
+import type { UnmapProgress } from './io-pagetable.ts';
 import type { Ioas } from './ioas.ts';
 import { mapUserMemory } from './ioas-requests.ts';
-import type { UnmapProgress } from './io-pagetable.ts';
 import { LAST_IOVA } from './iova-ranges.ts';
 
 const API_VERSION = 0;
@@ -187,7 +187,9 @@ function checkRequest(argsz: number, bytes: number, flags: number, known: number
     throw new KernelError(
       'EINVAL',
       argsz < bytes ? 'structure size' : 'unknown flags',
-      argsz < bytes ? `argsz ${argsz} is too small` : `flags 0x${(flags >>> 0).toString(16)} are not all known`,
+      argsz < bytes
+        ? `argsz ${argsz} is too small`
+        : `flags 0x${(flags >>> 0).toString(16)} are not all known`,
     );
 }
 

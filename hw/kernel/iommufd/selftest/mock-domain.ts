@@ -174,7 +174,12 @@ export class MockNestedDomain implements NestedDomain {
         `type 0x${request.dataType.toString(16)} is not the driver's`,
       );
     for (const bytes of request.entries) {
-      checkUserData({ type: request.dataType, bytes }, INVALIDATION_TYPE, INVALIDATION_BYTES, INVALIDATION_BYTES);
+      checkUserData(
+        { type: request.dataType, bytes },
+        INVALIDATION_TYPE,
+        INVALIDATION_BYTES,
+        INVALIDATION_BYTES,
+      );
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const flags = view.getUint32(0, true);
       const entry = view.getUint32(4, true);

@@ -90,7 +90,11 @@ export class MockAccess implements OpenFileObject {
     if (length > MOST_BYTES) throw tooMuch(length);
     refuseUnknown(flags, MockAccessFlag.pinWrite, 'access pages');
     if (!this.pins)
-      throw new KernelError('EOPNOTSUPP', 'access without pins', 'the access was made without NEEDS_PIN_PAGES');
+      throw new KernelError(
+        'EOPNOTSUPP',
+        'access without pins',
+        'the access was made without NEEDS_PIN_PAGES',
+      );
     const frames = this.access.pin(iova, length, (flags & MockAccessFlag.pinWrite) !== 0);
     if (userVa !== 0n) {
       const first = Number((userVa - (iova % PAGE)) >> 12n);
@@ -203,7 +207,8 @@ export class IommufdSelftest {
     for (let done = 0n; done < length; done += page) {
       const at = userVa + done;
       const frame = process.memory.frameAt(Number(at >> 12n), false);
-      if (domain.iovaToPhysical(iova + done) !== frame * 4096 + Number(at % PAGE)) throw otherMemory(iova + done);
+      if (domain.iovaToPhysical(iova + done) !== frame * 4096 + Number(at % PAGE))
+        throw otherMemory(iova + done);
     }
   }
 

@@ -1,0 +1,29 @@
+/** What the application uses of IOMMUFD. */
+export { MemoryFile } from '../process/memory-file.ts';
+export { IommufdContext, IommufdModule } from './context.ts';
+export {
+  destroy,
+  faultQueueAlloc,
+  getHardwareInfo,
+  hwptAlloc,
+  hwptGetDirtyBitmap,
+  hwptInvalidate,
+  hwptSetDirtyTracking,
+  ioasAlloc,
+  viommuAlloc,
+} from './hwpt-requests.ts';
+export {
+  checkRoom,
+  ioasAllowIovas,
+  ioasChangeProcess,
+  ioasCopy,
+  ioasIovaRanges,
+  ioasMap,
+  ioasMapFile,
+  ioasUnmap,
+  option,
+} from './ioas-requests.ts';
+export { checkStructureSize, type IommufdRequestName } from './ioctls.ts';
+export { rawRequest } from './raw-request.ts';
+export { IommufdSelftest, MockAccess } from './selftest/selftest.ts';
+export * as compatibility from './vfio-compat.ts';
