@@ -32,6 +32,16 @@ export interface MdevDriver {
   attributes?(mdev: Mdev): ReadonlyMap<string, MdevAttribute>;
   /** Which part of the parent serves it, for people: "work queue 3 (dedicated)". */
   resource?(mdev: Mdev): string | undefined;
+  /** Which part of the parent's hardware does its DMA now; undefined: none, it is closed, or the driver moves data itself. */
+  hardwarePath?(mdev: Mdev): HardwarePath | undefined;
+}
+
+/** A slice of a parent that does DMA by itself. */
+export interface HardwarePath {
+  /** Which of the device's independent parts: the index of a work queue. */
+  readonly channel: number;
+  /** The PASID on its requests; undefined: they carry the parent's requester id alone. */
+  readonly pasid: number | undefined;
 }
 
 /** A vendor's file of a mediated device. */
