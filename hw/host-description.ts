@@ -100,9 +100,10 @@ export interface HostDescription {
   kernelCommandLine?: string;
   /**
    * Whether Linux used the IOMMU. `on`: registers are as Linux left them. `unknown`: the source does not say, and where it has
-   * no DMAR table one unit over everything is assumed. Absent: registers are as firmware left them, the DMAR table decides.
+   * no DMAR table one unit over everything is assumed. `assumed`: supposed on, whatever the registers say of that boot.
+   * Absent: registers are as firmware left them, the DMAR table decides.
    */
-  iommu?: { state: 'on' | 'off' | 'unknown'; because: string };
+  iommu?: { state: 'on' | 'off' | 'unknown' | 'assumed'; because: string };
   history?: HostEvent[];
   /** Functions that were there at boot and are gone: they matter for group numbers only. */
   formerFunctions?: FunctionDescription[];

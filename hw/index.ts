@@ -2,9 +2,11 @@
  * The only door of the emulated host: what src/ and views/ may use of it.
  */
 
-export { type DeviceScope, DmarError, ScopeType } from './acpi/dmar.ts';
+export { type DeviceScope, DmarError, type DmarStructure, type DmarTable, ScopeType } from './acpi/dmar.ts';
+export { readDmar } from './acpi/dmar-reader.ts';
 export { writeDmar } from './acpi/dmar-writer.ts';
 export { EDU_BUFFER, EduCommand, EduRegister } from './devices/edu.ts';
+export { BareMachine } from './host/bare-machine.ts';
 export type {
   DmaRequest,
   HostOperations,
@@ -21,11 +23,24 @@ export type {
   OtherDeviceDescription,
   UnitDescription,
 } from './host-description.ts';
+export { compareHosts, type HostComparison } from './isolation/compare.ts';
+export { type DeviceExplanation, explainDevice } from './isolation/explain.ts';
 export { type GroupsReport, groupsOf } from './isolation/groups.ts';
+export { type TopologyNode, type TopologyReport, topologyOf } from './isolation/topology.ts';
+export { type WhatIf, type WhatIfReport, whatIf } from './isolation/what-if.ts';
+export type { Device } from './kernel/device.ts';
 export { Errno, KernelError } from './kernel/errno.ts';
+export { atsEnabled, maximumPasids, pasidEnabled, priEnabled } from './kernel/intel/device-features.ts';
+export type { DeviceInfo } from './kernel/intel/device-info.ts';
+export type { IntelDomain } from './kernel/intel/domain.ts';
+export type { IntelDriver } from './kernel/intel/driver.ts';
+export { iovaToPhysical, mapRange, unmapRange } from './kernel/iommu/map-range.ts';
+export { IommuProt } from './kernel/iommu/types.ts';
 export * as iommufd from './kernel/iommufd/door.ts';
+export type { LinuxKernel } from './kernel/kernel.ts';
 export { Process, ProcessTable } from './kernel/process/process.ts';
 export { UserPages } from './kernel/process/user-pages.ts';
+export { KERNEL_PROFILES } from './kernel/profile.ts';
 export type { DecodedField } from './layout.ts';
 export { PhysicalMemory } from './memory/physical-memory.ts';
 export { formatPciAddress, type PciAddress, parsePciAddress } from './pci/address.ts';
@@ -47,9 +62,11 @@ export {
   type PlacedCapability,
 } from './pci/configuration-builder.ts';
 export type { TraceEvent } from './trace.ts';
+export { Trace } from './trace.ts';
 export { type QemuUnitOptions, qemuUnit, unitWithRegisters } from './vtd/configuration.ts';
 export { dmaRead, dmaWrite } from './vtd/dma.ts';
 export { type FaultReason, faultReasons } from './vtd/fault-reasons.ts';
 export type { Interrupt } from './vtd/interrupt-remapping.ts';
+export { PasidTableEntry, ScalableContextEntry } from './vtd/layouts.ts';
 export { encodeCapabilities } from './vtd/registers.ts';
 export { VtdUnit } from './vtd/unit.ts';

@@ -49,7 +49,9 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
   if (description.dmar !== undefined) {
     return fromTable(readTable(description.dmar), description, topology, options, amd, graphicsOff);
   }
-  if (description.iommu?.state !== 'unknown') return none('the machine has no DMAR table, so no IOMMU');
+  if (description.iommu?.state !== 'unknown' && description.iommu?.state !== 'assumed') {
+    return none('the machine has no DMAR table, so no IOMMU');
+  }
   const assumptions = amd
     ? [
         'The IVRS table is not in the source: all functions but the IOMMU and the host bridge beside it are taken as covered.',

@@ -4,8 +4,10 @@
  */
 import type { HostDescription } from '../host-description.ts';
 import { GroupFormation } from '../kernel/iommu/grouping-formation.ts';
+import { commandLineWords } from '../kernel/iommu/grouping-options.ts';
 import type { GroupingReason } from '../kernel/iommu/grouping-reasons.ts';
 import type { AcsContext } from '../kernel/pci/acs.ts';
+import { acsOptions, enableAcs } from '../kernel/pci/acs-enable.ts';
 import { coverageOf } from './coverage.ts';
 import { formWithHistory } from './history.ts';
 import { type MachineProblem, type ScannedMachine, scanMachine } from './machine.ts';
@@ -53,15 +55,18 @@ export interface GroupsReport {
   readonly problems: readonly MachineProblem[];
 }
 
+/** What a question supposes beyond the description. */
+export interface Suppositions {
+  /** Devices taken as isolating whatever their registers say (an ACS override). */
+  readonly isolating?: readonly string[];
+}
+
 /** Groups of a host. @throws DmarError when its DMAR table can't be read. */
-export function groupsOf(description: HostDescription): GroupsReport {
+export function groupsOf(description: HostDescription, suppositions: Suppositions = {}): GroupsReport {
   const unknown = unknownDevices(description);
-  const optimistic = form(
-    unknown.size === 0 ? description : asIfIsolated(description, unknown),
-    unknown,
-    true,
-  );
-  const pessimistic = unknown.size === 0 ? optimistic : form(description, unknown, false);
+  const shown = unknown.size === 0 ? description : asIfIsolated(description, unknown);
+  const optimistic = form(shown, unknown, true, suppositions);
+  const pessimistic = unknown.size === 0 ? optimistic : form(description, unknown, false, suppositions);
   const groups: GroupReport[] = [];
   const uncertain: UnknownReport[] = [];
   for (const group of optimistic.formation.groups) {
@@ -113,15 +118,21 @@ function form(
   description: HostDescription,
   unknown: ReadonlyMap<string, readonly string[]>,
   isolated: boolean,
+  suppositions: Suppositions,
 ): Formed {
   const machine = scanMachine(description);
   const result = coverageOf(description, machine.topology);
+  applyAcs(description, machine, result.coverage.unitCount > 0);
+  const isolating = new Set(suppositions.isolating);
   const context: AcsContext = {
     amdIommu: result.amd,
     assume:
-      unknown.size === 0
+      unknown.size === 0 && isolating.size === 0
         ? undefined
-        : (device) => (isOpen(device, unknown.get(device.name)) ? isolated : undefined),
+        : (device) => {
+            if (isolating.has(device.name)) return true;
+            return isOpen(device, unknown.get(device.name)) ? isolated : undefined;
+          },
     unreadable: (device) =>
       machine.described.get(device.name)?.unknown?.includes('device registers') ?? false,
   };
@@ -140,6 +151,17 @@ function form(
       return group?.members.map((one) => one.name) ?? [];
     },
   };
+}
+
+/**
+ * Where registers are not as Linux left them, does to them what enumeration would: ACS on where an IOMMU asks for it, then
+ * the options of the command line.
+ */
+function applyAcs(description: HostDescription, machine: ScannedMachine, requested: boolean): void {
+  const state = description.iommu?.state;
+  if (state === 'on' || state === 'unknown' || state === 'off') return;
+  const options = acsOptions(commandLineWords(description.kernelCommandLine ?? ''));
+  for (const device of machine.topology.devices) enableAcs(device, requested, options);
 }
 
 function sameMembers(one: readonly string[], other: readonly string[]): boolean {

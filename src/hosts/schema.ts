@@ -53,7 +53,9 @@ const hostDescription = z.looseObject({
   rootBuses: z.array(z.string().regex(/^[0-9a-f]{4,8}:[0-9a-f]{2}$/i)).optional(),
   memory: z.array(z.object({ start: number, end: number })).optional(),
   kernelCommandLine: z.string().max(65536).optional(),
-  iommu: z.object({ state: z.enum(['on', 'off', 'unknown']), because: z.string().max(1000) }).optional(),
+  iommu: z
+    .object({ state: z.enum(['on', 'off', 'unknown', 'assumed']), because: z.string().max(1000) })
+    .optional(),
   history: z.array(event).optional(),
   formerFunctions: z.array(functionDescription).optional(),
   otherDevices: z

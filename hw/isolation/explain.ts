@@ -1,0 +1,73 @@
+/** Everything that decides on one device's group: its requester ids, the way up, the functions beside it. */
+import type { HostDescription } from '../host-description.ts';
+import { type AcsVerdict, explainAcs, GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
+import { forEachDmaAlias } from '../kernel/pci/dma-alias.ts';
+import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
+import type { GroupReport, GroupsReport, UngroupedReport, UnknownReport } from './groups.ts';
+import { scanMachine } from './machine.ts';
+
+export interface IsolationStep {
+  readonly device: string;
+  readonly isolated: boolean;
+  readonly detail: string;
+}
+
+export interface DeviceExplanation {
+  readonly device: string;
+  readonly group: GroupReport | null;
+  readonly ungrouped: UngroupedReport | null;
+  readonly unknown: UnknownReport | null;
+  /** Requester ids its DMA may carry, and which device answers for each. */
+  readonly requesterIds: readonly { readonly id: string; readonly of: string; readonly kind: string }[];
+  /** Bridges from the device up to the root. */
+  readonly path: readonly IsolationStep[];
+  /** The functions of its slot, itself first. */
+  readonly slot: readonly IsolationStep[];
+}
+
+/** Explains a device, or undefined when the host has none of that address. */
+export function explainDevice(
+  description: HostDescription,
+  report: GroupsReport,
+  address: string,
+): DeviceExplanation | undefined {
+  const { topology, described } = scanMachine(description);
+  for (const one of [...topology.devices]) topology.addVirtualFunctions(one);
+  const device = topology.find(address);
+  if (device === undefined) return undefined;
+  const context = {
+    amdIommu: topology.devices.some((one) => one.vendorId === 0x1022 && one.classCode >>> 8 === 0x0806),
+    unreadable: (one: PciDevice): boolean =>
+      described.get(one.name)?.unknown?.includes('device registers') ?? false,
+  };
+  const step = (one: PciDevice): IsolationStep => {
+    const verdict: AcsVerdict = explainAcs(one, GROUPING_CONTROLS, context);
+    return { device: one.name, isolated: verdict.isolated, detail: verdict.detail };
+  };
+  const requesterIds: { id: string; of: string; kind: string }[] = [];
+  forEachDmaAlias(device, (by, id, kind) => {
+    requesterIds.push({ id: requesterText(id), of: by.name, kind });
+    return false;
+  });
+  const path: IsolationStep[] = [];
+  for (let bus: PciBus | undefined = device.bus; bus !== undefined; bus = bus.parent) {
+    if (bus.bridge !== undefined) path.push(step(bus.bridge));
+  }
+  const mates = device.bus.devices.filter(
+    (other) => other !== device && other.devfn >>> 3 === device.devfn >>> 3 && !device.isVirtualFunction,
+  );
+  return {
+    device: device.name,
+    group: report.groups.find((group) => group.devices.includes(device.name)) ?? null,
+    ungrouped: report.ungrouped.find((one) => one.device === device.name) ?? null,
+    unknown: report.unknown.find((one) => one.device === device.name) ?? null,
+    requesterIds,
+    path,
+    slot: [device, ...mates].map(step),
+  };
+}
+
+function requesterText(requesterId: number): string {
+  const hex = (value: number): string => value.toString(16).padStart(2, '0');
+  return `${hex(requesterId >>> 8)}:${hex((requesterId >>> 3) & 31)}.${requesterId & 7}`;
+}
