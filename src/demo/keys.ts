@@ -31,8 +31,8 @@ export function keyBytes(name: string): string | undefined {
     [...modifiers].some((part) => !['Ctrl', 'Alt', 'Shift'].includes(part))
   )
     return undefined;
-  if (modifiers.size === 0) return NAMED[base];
-  const sequence = NAMED[base];
+  const sequence = Object.hasOwn(NAMED, base) ? NAMED[base] : undefined;
+  if (modifiers.size === 0) return sequence;
   if (sequence !== undefined) return withModifiers(base, sequence, modifiers);
   if ([...base].length !== 1) return undefined;
   let bytes = modifiers.has('Shift') ? base.toUpperCase() : base;

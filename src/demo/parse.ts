@@ -171,7 +171,7 @@ function expectation(
   let negated = false;
   for (const option of options) {
     if (option === 'Not') negated = true;
-    else if (SCOPES[option] !== undefined) scope = SCOPES[option];
+    else if (Object.hasOwn(SCOPES, option)) scope = SCOPES[option];
     else throw wrong(token, `${verb} knows Screen, Line, State and Not, but no "${option}"`);
   }
   const { file, line } = token;

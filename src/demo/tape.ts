@@ -52,7 +52,7 @@ export const TapeLimit = {
   bytes: 1 << 20,
   commands: 20_000,
   repeat: 1_000,
-  keys: 100_000,
+  keys: 10_000,
   sourceDepth: 8,
   sleepMilliseconds: 600_000,
   totalMilliseconds: 3_600_000,

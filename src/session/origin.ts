@@ -8,7 +8,7 @@ import { defaultOrigin } from './open-workspace.ts';
 export async function originOf(host: string | undefined, profile: ProfileName): Promise<SessionOrigin> {
   if (host === undefined) return defaultOrigin(profile);
   if (builtInHostNames().includes(host)) return { host: { builtin: host }, profile };
-  const { resolveHost } = await import('../hosts/resolve.ts');
-  const description = await resolveHost(host);
+  const { loadHost } = await import('../hosts/import.ts');
+  const { description } = loadHost(host);
   return { host: description as unknown as SessionOrigin['host'], profile };
 }

@@ -10,6 +10,8 @@ export interface SvgOptions {
   readonly foreground?: string;
 }
 
+const BACKGROUND = '#16181a';
+const FOREGROUND = '#d0d0d0';
 const CELL_WIDTH = 8.4;
 const LINE_HEIGHT = 18;
 const MARGIN = 10;
@@ -22,10 +24,8 @@ const PALETTE = [
 
 /** @param lines Painted lines, as the screen keeps them. */
 export function frameToSvg(lines: readonly string[], options: SvgOptions): string {
-  const background = options.background ?? '#16181a';
-  const foreground = options.foreground ?? '#d0d0d0';
-  const width = (options.columns * CELL_WIDTH + 2 * MARGIN).toFixed(1);
-  const height = options.rows * LINE_HEIGHT + 2 * MARGIN;
+  const background = options.background ?? BACKGROUND;
+  const { width, height } = svgSize(options);
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
     options.title === undefined ? '' : `<title>${escapeXml(options.title)}</title>`,
@@ -33,12 +33,25 @@ export function frameToSvg(lines: readonly string[], options: SvgOptions): strin
     '<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace" font-size="14" xml:space="preserve">',
   ];
   lines.slice(0, options.rows).forEach((line, row) => {
-    for (const run of runsOf(parseCells(line))) {
-      parts.push(drawRun(run, row, background, foreground));
-    }
+    parts.push(svgLine(line, row, options));
   });
   parts.push('</g>', '</svg>', '');
   return parts.filter((part) => part !== '').join('\n');
+}
+
+/** One line of a frame, for pictures that put lines together themselves. */
+export function svgLine(line: string, row: number, options: SvgOptions): string {
+  const background = options.background ?? BACKGROUND;
+  const foreground = options.foreground ?? FOREGROUND;
+  return runsOf(parseCells(line))
+    .map((run) => drawRun(run, row, background, foreground))
+    .join('');
+}
+
+/** Size of the picture of a frame, and of one of its lines, in SVG units. */
+export function svgSize(options: SvgOptions): { width: number; height: number; lineHeight: number } {
+  const width = Math.round((options.columns * CELL_WIDTH + 2 * MARGIN) * 10) / 10;
+  return { width, height: options.rows * LINE_HEIGHT + 2 * MARGIN, lineHeight: LINE_HEIGHT };
 }
 
 interface Run {

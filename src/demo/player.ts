@@ -1,0 +1,436 @@
+/**
+ * Plays a tape in the real program: the console runs on a terminal without a window, its keys come from the tape and
+ * its time is the demo's own. Nobody watches: time jumps. Somebody does: a pacer lets it pass at human speed.
+ */
+import { ApplicationError, ExitCode, toApplicationError } from '../errors.ts';
+import { VirtualClock } from '../terminal/clock.ts';
+import { Emulator } from './emulator.ts';
+import { keyBytes } from './keys.ts';
+import { duration } from './parse.ts';
+import { matches, nearestLine } from './pattern.ts';
+import { Recording } from './recording.ts';
+import { Shell } from './shell.ts';
+import { TypedInput, WatchedOutput } from './streams.ts';
+import { type Tape, type TapeCommand, TapeLimit } from './tape.ts';
+
+/** What the player is given to open a console on. */
+export interface Stage {
+  readonly input: TypedInput;
+  readonly output: WatchedOutput;
+  readonly clock: VirtualClock;
+}
+
+/** A console that runs. */
+export interface Mounted {
+  /** Ends when the console does. */
+  readonly finished: Promise<void>;
+  /** The session in words: `session=main acts=3 …`, for `Wait+State`. */
+  state(): string;
+}
+
+/** Opens the console: `words` are those of a command line after `vtdeck`. */
+export type Mount = (words: readonly string[], stage: Stage) => Promise<Mounted>;
+
+/** Whoever watches. */
+export interface Pacer {
+  /** What the terminal shows; also while the tape hides. */
+  show(text: string): void;
+  /** Lets about so many milliseconds pass for the viewer; fewer may have passed when it returns. */
+  pass(milliseconds: number): Promise<number>;
+  /** Whether the viewer has taken the keyboard, or wants to stop. */
+  readonly wish: 'play' | 'take over' | 'stop';
+}
+
+export interface PlayOptions {
+  readonly mount: Mount;
+  readonly pacer?: Pacer;
+  /** Begin with the console open on these words; else with the shell, if the tape types its own `vtdeck`. */
+  readonly words?: readonly string[];
+  /** Bounds other than those of all tapes. */
+  readonly limits?: { readonly keys: number; readonly totalMilliseconds: number };
+}
+
+export interface Played {
+  readonly recording: Recording;
+  readonly screen: readonly string[];
+  readonly keys: number;
+  readonly expectations: number;
+  /** Of the demo's own clock. */
+  readonly milliseconds: number;
+  /** Files that the tape asked for, by name: screenshots as indices of frames, outputs by extension. */
+  readonly screenshots: readonly { readonly path: string; readonly frame: number }[];
+  readonly outputs: readonly string[];
+  /** Of what a tape says that has no effect here. */
+  readonly notices: readonly string[];
+  readonly failure: ApplicationError | undefined;
+}
+
+const DEFAULTS = { columns: 80, rows: 24, typingSpeed: 50, waitTimeout: 15_000, waitPattern: '^[>$] *$' };
+
+/** Virtual time passes in steps no longer than this, so that what waits for a timer sees the screen between. */
+const STEP = 50;
+
+/** Settings of VHS that are about pictures: understood, without effect on what the program shows. */
+const PICTURE_SETTINGS = new Set([
+  'Shell', 'FontSize', 'FontFamily', 'Height', 'Width', 'LetterSpacing', 'LineHeight', 'Theme', 'Padding', 'Framerate',
+  'PlaybackSpeed', 'LoopOffset', 'Margin', 'MarginFill', 'WindowBar', 'WindowBarSize', 'BorderRadius', 'CursorBlink',
+]); // biome-ignore format: a list
+
+export class Player {
+  private readonly tape: Tape;
+  private readonly options: PlayOptions;
+  private readonly clock = new VirtualClock();
+  private readonly input = new TypedInput();
+  private readonly output: WatchedOutput;
+  private readonly emulator: Emulator;
+  private readonly recording: Recording;
+  private readonly notices = new Set<string>();
+  private readonly screenshots: { path: string; frame: number }[] = [];
+  private readonly outputs: string[] = [];
+  private pending = '';
+  private mounted: Mounted | undefined;
+  private broken: unknown;
+  private shell: Shell | undefined;
+  private readonly limits: { readonly keys: number; readonly totalMilliseconds: number };
+  private keys = 0;
+  /** What had been written when the last frame was taken. */
+  private framed = -1;
+  private expectations = 0;
+  private clipboard = '';
+  private typingSpeed = DEFAULTS.typingSpeed;
+  private waitTimeout = DEFAULTS.waitTimeout;
+  private waitPattern = DEFAULTS.waitPattern;
+
+  constructor(tape: Tape, options: PlayOptions) {
+    this.tape = tape;
+    this.options = options;
+    this.limits = options.limits ?? TapeLimit;
+    const { columns, rows } = sizeOf(tape);
+    this.output = new WatchedOutput(columns, rows, (text) => {
+      this.pending += text;
+      options.pacer?.show(text);
+    });
+    this.emulator = new Emulator(columns, rows);
+    this.recording = new Recording(columns, rows, titleOf(tape));
+  }
+
+  async play(): Promise<Played> {
+    let failure: ApplicationError | undefined;
+    try {
+      await this.begin();
+      for (const command of this.tape.commands) {
+        if (this.options.pacer?.wish === 'take over') await this.handOver();
+        if (this.options.pacer !== undefined && this.options.pacer.wish !== 'play') break;
+        await this.run(command);
+        if (this.broken !== undefined) throw this.broken;
+        if (this.clock.now() > this.limits.totalMilliseconds)
+          throw this.wrong(command, 'E2BIG', 'the demo lasts too long (an hour of its own time is the most)');
+      }
+    } catch (thrown) {
+      failure = toApplicationError(thrown);
+    }
+    await this.quiet();
+    this.recording.show(this.clock.now());
+    this.frame();
+    const played: Played = {
+      recording: this.recording,
+      screen: this.emulator.text(),
+      keys: this.keys,
+      expectations: this.expectations,
+      milliseconds: this.clock.now(),
+      screenshots: this.screenshots,
+      outputs: this.outputs,
+      notices: [...this.notices],
+      failure,
+    };
+    await this.end();
+    return played;
+  }
+
+  /** Opens the console, unless the tape does so itself by typing into a shell. */
+  private async begin(): Promise<void> {
+    const first = this.tape.commands.find((command) =>
+      ['type', 'key', 'wait', 'expect'].includes(command.kind),
+    );
+    if (this.options.words === undefined && first?.kind === 'type' && Shell.isLaunch(first.text))
+      this.openShell();
+    else await this.open(this.options.words ?? this.sessionWords());
+    await this.elapse(STEP);
+    this.frame();
+  }
+
+  /** `Set Session NAME`, for tapes that do not type their own command. */
+  private sessionWords(): string[] {
+    for (const command of this.tape.commands) {
+      if (command.kind === 'set' && command.name === 'Session') return ['open', command.value];
+    }
+    return [];
+  }
+
+  private openShell(): void {
+    this.shell = new Shell((text) => this.output.write(text));
+  }
+
+  private async open(words: readonly string[]): Promise<void> {
+    const { input, output, clock } = this;
+    this.shell = undefined;
+    const mounted = await this.options.mount(words, { input, output, clock });
+    this.mounted = mounted;
+    mounted.finished.then(
+      () => {
+        this.mounted = undefined;
+        this.openShell();
+      },
+      (thrown: unknown) => {
+        this.mounted = undefined;
+        this.broken = thrown ?? new Error('the console ended');
+      },
+    );
+  }
+
+  private async end(): Promise<void> {
+    const { mounted } = this;
+    if (mounted !== undefined) {
+      this.input.type('\u0003');
+      await this.elapse(STEP);
+      for (let round = 0; this.mounted !== undefined && round < 200; round++) await this.elapse(STEP);
+    }
+    this.emulator.dispose();
+  }
+
+  private async run(command: TapeCommand): Promise<void> {
+    switch (command.kind) {
+      case 'type':
+        for (const character of command.text)
+          await this.press(character, command.speed ?? this.typingSpeed, command);
+        return;
+      case 'key': {
+        const bytes = keyBytes(command.key) as string;
+        for (let n = 0; n < command.count; n++)
+          await this.press(bytes, command.speed ?? this.typingSpeed, command);
+        return;
+      }
+      case 'sleep':
+        return this.elapse(command.milliseconds);
+      case 'wait':
+        return this.wait(command);
+      case 'expect':
+        return this.expect(command);
+      case 'hide':
+        this.recording.hide(this.clock.now());
+        return;
+      case 'show':
+        this.recording.show(this.clock.now());
+        this.framed = -1;
+        this.recording.add(
+          this.clock.now(),
+          'output',
+          `\u001b[H\u001b[2J${this.emulator.painted().join('\r\n')}`,
+        );
+        this.frame();
+        return;
+      case 'copy':
+        this.clipboard = command.text;
+        return;
+      case 'paste':
+        return this.press(`\u001b[200~${this.clipboard}\u001b[201~`, this.typingSpeed, command);
+      case 'screenshot':
+        this.frame(command.path);
+        this.screenshots.push({ path: command.path, frame: this.recording.frames.length - 1 });
+        return;
+      case 'chapter':
+        this.recording.add(this.clock.now(), 'marker', command.title);
+        this.frame(command.title);
+        return;
+      case 'output':
+        this.outputs.push(command.path);
+        return;
+      case 'resize':
+        return this.resize(command.columns, command.rows);
+      case 'set':
+        return this.set(command);
+      case 'require':
+      case 'env':
+        this.notices.add(`${command.kind === 'env' ? 'Env' : 'Require'} ${command.text}: has no effect here`);
+    }
+  }
+
+  private async press(bytes: string, speed: number, command: TapeCommand): Promise<void> {
+    this.keys += 1;
+    if (this.keys > this.limits.keys)
+      throw this.wrong(command, 'E2BIG', `a demo has at most ${this.limits.keys} keys`);
+    this.recording.add(this.clock.now(), 'input', bytes);
+    const { shell } = this;
+    if (shell !== undefined) {
+      const words = shell.type(bytes);
+      if (words !== undefined) await this.open(words);
+    } else this.input.type(bytes);
+    await this.quiet();
+    await this.elapse(speed);
+    this.frame();
+  }
+
+  private set(command: Extract<TapeCommand, { kind: 'set' }>): void {
+    const { name, value, file, line } = command;
+    const time = (): number => duration({ kind: 'word', text: value, file, line }, 's');
+    if (name === 'TypingSpeed') this.typingSpeed = Math.min(10_000, time());
+    else if (name === 'WaitTimeout') this.waitTimeout = Math.min(TapeLimit.sleepMilliseconds, time());
+    else if (name === 'WaitPattern') this.waitPattern = value;
+    else if (!['Session', 'Columns', 'Rows', 'Title'].includes(name)) {
+      const known = PICTURE_SETTINGS.has(name);
+      this.notices.add(
+        known ? `Set ${name}: about pictures of VHS, no effect here` : `Set ${name}: not known`,
+      );
+    }
+  }
+
+  private async resize(columns: number, rows: number): Promise<void> {
+    await this.quiet();
+    this.emulator.resize(columns, rows);
+    this.output.resize(columns, rows);
+    this.recording.add(this.clock.now(), 'resize', `${columns}x${rows}`);
+    await this.elapse(STEP);
+    this.frame();
+  }
+
+  private async wait(command: Extract<TapeCommand, { kind: 'wait' | 'expect' }>): Promise<void> {
+    const limit = command.timeout ?? this.waitTimeout;
+    const start = this.clock.now();
+    while (!this.holds(command)) {
+      if (this.broken !== undefined) return;
+      if (this.options.pacer !== undefined && this.options.pacer.wish !== 'play') return;
+      if (this.clock.now() - start >= limit) {
+        throw this.unmet(command, `did not come within ${(limit / 1000).toFixed(1)} s of the demo's time`);
+      }
+      await this.elapse(Math.min(STEP, limit));
+    }
+    this.frame();
+  }
+
+  private async expect(command: Extract<TapeCommand, { kind: 'wait' | 'expect' }>): Promise<void> {
+    await this.quiet();
+    this.expectations += 1;
+    if (command.timeout !== undefined) return this.wait(command);
+    if (!this.holds(command)) throw this.unmet(command, 'is not so');
+  }
+
+  private holds(command: Extract<TapeCommand, { kind: 'wait' | 'expect' }>): boolean {
+    try {
+      const found = matches(command.pattern ?? this.waitPattern, command.flags, this.lookAt(command.scope));
+      return found !== command.negated;
+    } catch (thrown) {
+      throw this.wrong(command, 'USAGE', (thrown as Error).message);
+    }
+  }
+
+  private lookAt(scope: 'screen' | 'line' | 'state'): string {
+    if (scope === 'state') return this.mounted?.state() ?? 'closed';
+    return scope === 'line' ? this.emulator.cursorLine() : this.emulator.text().join('\n');
+  }
+
+  /** What an unmet expectation says: where, what, the nearest line, and the screen. */
+  private unmet(command: Extract<TapeCommand, { kind: 'wait' | 'expect' }>, how: string): ApplicationError {
+    const pattern = command.pattern ?? this.waitPattern;
+    const seen = this.lookAt(command.scope).split('\n');
+    const nearest = command.negated
+      ? seen.find((line) => matches(pattern, command.flags, line))
+      : nearestLine(pattern, seen);
+    const diff = [
+      `- expected ${command.negated ? 'no ' : ''}${command.scope} with /${pattern}/${command.flags}`,
+      `+ ${command.scope === 'screen' ? 'nearest line' : command.scope}: ${nearest ?? (command.scope === 'screen' ? '(none like it)' : seen.join(' '))}`,
+    ];
+    const frame = this.emulator.text().join('\n').trimEnd();
+    return new ApplicationError(
+      'DIFFERS',
+      `/${pattern}/ ${how}\n${diff.join('\n')}\n--- the screen\n${frame}\n---`,
+      {
+        rule: command.kind === 'wait' ? 'Wait' : 'Expect',
+        place: { file: command.file, line: command.line },
+        exitCode: ExitCode.differs,
+      },
+    );
+  }
+
+  private wrong(command: TapeCommand, code: string, message: string): ApplicationError {
+    const { file, line } = command;
+    return new ApplicationError(code, message, {
+      rule: 'a demo is bounded',
+      place: { file, line },
+      exitCode: ExitCode.usage,
+    });
+  }
+
+  /** The viewer has the keyboard until the console ends. */
+  private async handOver(): Promise<void> {
+    while (this.mounted !== undefined && this.options.pacer?.wish === 'take over') await this.elapse(16);
+  }
+
+  private async elapse(milliseconds: number): Promise<void> {
+    let left = milliseconds;
+    const { pacer } = this.options;
+    do {
+      const step = Math.min(STEP, left);
+      const passed = pacer === undefined ? step : Math.min(step, await pacer.pass(step));
+      this.clock.advance(passed);
+      left -= passed;
+      await this.quiet();
+      if (pacer?.wish === 'stop' || this.clock.now() > this.limits.totalMilliseconds) return;
+    } while (left > 0);
+  }
+
+  /** Waits until the program has nothing left to do at this moment of its time, and the screen shows all it wrote. */
+  private async quiet(): Promise<void> {
+    for (let still = 0; still < 3; ) {
+      const before = this.output.written;
+      await new Promise((resolve) => setImmediate(resolve));
+      still = this.output.written === before ? still + 1 : 0;
+    }
+    if (this.pending === '') return;
+    const text = this.pending;
+    this.pending = '';
+    this.recording.add(this.clock.now(), 'output', text);
+    await this.emulator.write(text);
+  }
+
+  private frame(label?: string): void {
+    if (label === undefined && this.framed === this.output.written) return;
+    this.framed = this.output.written;
+    const { columns, rows } = this.emulator;
+    this.recording.addFrame(
+      this.clock.now(),
+      { text: this.emulator.text(), painted: this.emulator.painted(), columns, rows },
+      label,
+    );
+  }
+}
+
+/** Columns and rows that the tape sets; VHS's size in pixels is brought to cells of its font. */
+function sizeOf(tape: Tape): { columns: number; rows: number } {
+  const set = new Map(
+    tape.commands.flatMap((command) =>
+      command.kind === 'set' ? [[command.name, Number(command.value)]] : [],
+    ),
+  );
+  const font = set.get('FontSize') ?? 22;
+  const padding = 2 * (set.get('Padding') ?? 60);
+  const columns = set.get('Columns') ?? cells(set.get('Width'), padding, font * 0.6) ?? DEFAULTS.columns;
+  const rows = set.get('Rows') ?? cells(set.get('Height'), padding, font * 1.2) ?? DEFAULTS.rows;
+  return {
+    columns: within(columns, 20, TapeLimit.columns, DEFAULTS.columns),
+    rows: within(rows, 5, TapeLimit.rows, DEFAULTS.rows),
+  };
+}
+
+function cells(pixels: number | undefined, padding: number, cell: number): number | undefined {
+  return pixels === undefined ? undefined : Math.floor((pixels - padding) / cell);
+}
+
+function within(value: number, low: number, high: number, otherwise: number): number {
+  return Number.isFinite(value) ? Math.min(high, Math.max(low, Math.floor(value))) : otherwise;
+}
+
+function titleOf(tape: Tape): string {
+  for (const command of tape.commands)
+    if (command.kind === 'set' && command.name === 'Title') return command.value;
+  return (tape.file.split('/').pop() ?? tape.file).replace(/\.tape$/, '');
+}

@@ -1,0 +1,124 @@
+/** The sessions and demos as the console's screen lists and handles them. */
+import type { Chance } from '../actions/action.ts';
+import { builtInHostNames } from '../hosts/builtin.ts';
+import type { Workspace } from '../workspace.ts';
+import { bundledDemoNames, bundledSession, bundledSessionNames } from './bundled.ts';
+import type { SessionDocument } from './document.ts';
+import { defaultOrigin, openWorkspace } from './open-workspace.ts';
+import { prefer } from './preferences.ts';
+import { createSession, readSession, removeSession, renameSession, sessionNames } from './store.ts';
+
+export interface ShelfOptions {
+  readonly now: () => number;
+  readonly chance?: Chance;
+  readonly readOnly: boolean;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly kind: 'session' | 'bundled' | 'demo';
+  readonly title: string;
+  readonly host: string;
+  readonly acts: number | undefined;
+  readonly changed: string;
+}
+
+export class Shelf {
+  private readonly options: ShelfOptions;
+  private readonly opened: Workspace[] = [];
+
+  constructor(options: ShelfOptions) {
+    this.options = options;
+  }
+
+  /** Your own first, then those that come with vtdeck, then demos. */
+  list(): readonly Entry[] {
+    const own = sessionNames();
+    return [
+      ...own.map(ownEntry),
+      ...bundledSessionNames()
+        .filter((name) => !own.includes(name))
+        .map(bundledEntry),
+      ...bundledDemoNames().map((name): Entry => {
+        return {
+          name,
+          kind: 'demo',
+          title: `vtdeck demo play ${name}`,
+          host: '',
+          acts: undefined,
+          changed: '',
+        };
+      }),
+    ];
+  }
+
+  open(name: string): Workspace {
+    const { now, chance, readOnly } = this.options;
+    const workspace = openWorkspace({ session: name, readOnly, what: 'console', now, chance });
+    this.opened.push(workspace);
+    prefer('lastSession', name);
+    return workspace;
+  }
+
+  create(name: string, host: string | undefined): Workspace {
+    const origin = defaultOrigin();
+    const own =
+      host !== undefined && builtInHostNames().includes(host)
+        ? { ...origin, host: { builtin: host } }
+        : origin;
+    createSession(name, { origin: own }, new Date(this.options.now()));
+    return this.open(name);
+  }
+
+  hosts(): readonly string[] {
+    return builtInHostNames();
+  }
+
+  rename(name: string, to: string): void {
+    renameSession(name, to);
+  }
+
+  remove(name: string): void {
+    removeSession(name, new Date(this.options.now()));
+  }
+
+  /** The session that is worked on now, or undefined. */
+  get latest(): Workspace | undefined {
+    return this.opened[this.opened.length - 1];
+  }
+
+  /** Closes all that is open. */
+  close(): void {
+    for (const workspace of this.opened) workspace.close();
+  }
+}
+
+function hostOf(document: SessionDocument): string {
+  const { host } = document.origin;
+  return 'builtin' in host ? String(host.builtin) : String(host.name);
+}
+
+function ownEntry(name: string): Entry {
+  try {
+    const { document } = readSession(name);
+    const { title, checkpoint, savedAt } = document;
+    const changed = savedAt.slice(0, 16).replace('T', ' ');
+    return { name, kind: 'session', title, host: hostOf(document), acts: checkpoint.acts, changed };
+  } catch (thrown) {
+    return {
+      name,
+      kind: 'session',
+      title: (thrown as Error).message,
+      host: '',
+      acts: undefined,
+      changed: 'damaged',
+    };
+  }
+}
+
+function bundledEntry(name: string): Entry {
+  const session = bundledSession(name);
+  const acts = session?.document.checkpoint.acts;
+  const host = session === undefined ? '' : hostOf(session.document);
+  return { name, kind: 'bundled', title: session?.document.title ?? name, host, acts, changed: '' };
+}
