@@ -5,46 +5,22 @@
 
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { capabilitiesOf, type UnitConfiguration } from './configuration.ts';
+import { descriptorError, QueueError } from './descriptor-check.ts';
 import {
-  ContextCacheDescriptor,
-  DescriptorType,
-  DeviceTlbDescriptor,
-  descriptorLayout,
-  descriptorType,
-  InterruptEntryCacheDescriptor,
-  IotlbDescriptor,
-  PageGroupResponseDescriptor,
-  PasidCacheDescriptor,
-  PasidDeviceTlbDescriptor,
-  PasidIotlbDescriptor,
-  WaitDescriptor,
-} from './descriptors.ts';
+  deviceTlbInvalidation,
+  invalidateOwnCaches,
+  type PageGroupResponse,
+  pageGroupResponse,
+} from './descriptor-execution.ts';
+import { DescriptorType, descriptorType, WaitDescriptor } from './descriptors.ts';
 import { EventInterrupt, type MessageSender } from './event-interrupt.ts';
 import type { FaultLog } from './faults.ts';
-import type { DeviceTlbAnswer, DeviceTlbInvalidation, Invalidator, PageRange } from './invalidation.ts';
+import type { DeviceTlbAnswer, DeviceTlbInvalidation, Invalidator } from './invalidation.ts';
 import type { RegisterFile } from './register-file.ts';
 import { type Capabilities, FaultStatusBit, GlobalBit } from './registers.ts';
 
-/** Causes of a queue error, as IQERCD.IQEI reports them. */
-export const QueueError = {
-  tailBeyondEnd: 1,
-  fetch: 2,
-  type: 3,
-  reserved: 4,
-  width: 5,
-  tailMisaligned: 6,
-} as const;
-
 const HALTED = FaultStatusBit.queueError | FaultStatusBit.timeOutError;
 const WAIT_COMPLETE = 1;
-
-/** An answer of software to a group of page requests. */
-export interface PageGroupResponse {
-  readonly requesterId: number;
-  readonly pasid: number | undefined;
-  readonly group: number;
-  readonly code: number;
-}
 
 /** Whom the queue's descriptors reach outside the unit, and the unit itself. */
 export interface QueueTargets {
@@ -161,12 +137,11 @@ export class InvalidationQueue {
     if (!this.memory.contains(address, this.widthBytes)) return QueueError.fetch;
     for (let word = 0; word < this.widthBytes / 4; word += 1)
       words[word] = this.memory.read32(address + word * 4);
-    const type = descriptorType(words[0]);
-    const error = this.check(type);
+    const error = descriptorError(words, this.has);
     if (error !== 0) return error;
     this.advance();
     this.targets.executed(words, address);
-    this.execute(type);
+    this.execute(descriptorType(words[0]));
     return 0;
   }
 
@@ -174,170 +149,16 @@ export class InvalidationQueue {
     this.file.set('IQH', (this.file.get('IQH') + this.widthBytes) % this.sizeBytes);
   }
 
-  private check(type: number): number {
-    const layout = descriptorLayout(type);
-    if (layout === undefined || !this.typeOffered(type)) return QueueError.type;
-    const words = this.descriptor;
-    const upper = words[4] | words[5] | words[6] | words[7];
-    if (layout.reservedSet(words) || upper !== 0) return QueueError.reserved;
-    return this.meaningful(type) ? 0 : QueueError.reserved;
-  }
-
-  private typeOffered(type: number): boolean {
-    switch (type) {
-      case DescriptorType.deviceTlb:
-        return this.has.deviceTlb !== 0;
-      case DescriptorType.interruptEntryCache:
-        return this.has.interruptRemapping !== 0;
-      case DescriptorType.pasidIotlb:
-      case DescriptorType.pasidCache:
-        return this.has.scalableMode !== 0;
-      case DescriptorType.pasidDeviceTlb:
-        return this.has.scalableMode !== 0 && this.has.deviceTlb !== 0;
-      case DescriptorType.pageGroupResponse:
-        return this.has.pageRequests !== 0;
-      default:
-        return true;
-    }
-  }
-
-  /** Granularities and sizes that exist, and no field of a feature that the unit lacks. */
-  private meaningful(type: number): boolean {
-    const words = this.descriptor;
-    switch (type) {
-      case DescriptorType.contextCache:
-        return ContextCacheDescriptor.fields.granularity.get(words) !== 0;
-      case DescriptorType.iotlb: {
-        const { granularity, addressMask } = IotlbDescriptor.fields;
-        if (granularity.get(words) !== 3) return granularity.get(words) !== 0;
-        return (
-          this.has.pageSelectiveInvalidation !== 0 && addressMask.get(words) <= this.has.maximumAddressMask
-        );
-      }
-      case DescriptorType.deviceTlb: {
-        const { physicalFunctionLow, physicalFunctionHigh } = DeviceTlbDescriptor.fields;
-        return (
-          this.has.deviceTlbThrottle !== 0 ||
-          (!physicalFunctionLow.isSet(words) && !physicalFunctionHigh.isSet(words))
-        );
-      }
-      case DescriptorType.interruptEntryCache: {
-        const { granularity, indexMask } = InterruptEntryCacheDescriptor.fields;
-        return granularity.get(words) === 0 || indexMask.get(words) <= this.has.maximumHandleMask;
-      }
-      case DescriptorType.wait:
-        return this.has.pageRequestDrain !== 0 || !WaitDescriptor.fields.pageRequestDrain.isSet(words);
-      case DescriptorType.pasidIotlb:
-        return PasidIotlbDescriptor.fields.granularity.get(words) >= 2;
-      case DescriptorType.pasidCache:
-        return PasidCacheDescriptor.fields.granularity.get(words) !== 2;
-      case DescriptorType.pasidDeviceTlb: {
-        const { physicalFunctionLow, physicalFunctionHigh } = PasidDeviceTlbDescriptor.fields;
-        return (
-          this.has.deviceTlbThrottle !== 0 ||
-          (!physicalFunctionLow.isSet(words) && !physicalFunctionHigh.isSet(words))
-        );
-      }
-      default:
-        return true;
-    }
-  }
-
   private execute(type: number): void {
     const words = this.descriptor;
-    switch (type) {
-      case DescriptorType.contextCache:
-        return this.contextCache();
-      case DescriptorType.iotlb:
-        return this.iotlb();
-      case DescriptorType.interruptEntryCache: {
-        const { granularity, index, indexMask } = InterruptEntryCacheDescriptor.fields;
-        const { interrupts } = this.invalidator;
-        if (granularity.get(words) === 0) return interrupts.invalidateAll();
-        return interrupts.invalidateIndex(index.get(words), indexMask.get(words));
-      }
-      case DescriptorType.wait:
-        return this.wait();
-      case DescriptorType.pasidIotlb:
-        return this.pasidIotlb();
-      case DescriptorType.pasidCache: {
-        const { granularity, domainId, pasid } = PasidCacheDescriptor.fields;
-        const kind = granularity.get(words);
-        if (kind === 3) return this.invalidator.pasids(-1, -1);
-        return this.invalidator.pasids(domainId.get(words), kind === 0 ? -1 : pasid.get(words));
-      }
-      case DescriptorType.deviceTlb: {
-        const { sourceId, size } = DeviceTlbDescriptor.fields;
-        const requesterId = sourceId.get(words);
-        return this.deviceTlb({
-          ...sizedRange(words, size.get(words) !== 0),
-          requesterId,
-          pasid: -1,
-          allPasids: false,
-        });
-      }
-      case DescriptorType.pasidDeviceTlb: {
-        const { sourceId, pasid, global, size } = PasidDeviceTlbDescriptor.fields;
-        return this.deviceTlb({
-          ...sizedRange(words, size.get(words) !== 0),
-          requesterId: sourceId.get(words),
-          pasid: pasid.get(words),
-          allPasids: global.get(words) !== 0,
-        });
-      }
-      case DescriptorType.pageGroupResponse: {
-        const fields = PageGroupResponseDescriptor.fields;
-        return this.targets.pageGroupResponse({
-          requesterId: fields.requesterId.get(words),
-          pasid: fields.pasidPresent.get(words) ? fields.pasid.get(words) : undefined,
-          group: fields.group.get(words),
-          code: fields.responseCode.get(words),
-        });
-      }
+    if (type === DescriptorType.wait) this.wait();
+    else if (type === DescriptorType.pageGroupResponse)
+      this.targets.pageGroupResponse(pageGroupResponse(words));
+    else {
+      const invalidation = deviceTlbInvalidation(type, words);
+      if (invalidation === undefined) invalidateOwnCaches(type, words, this.invalidator);
+      else this.deviceTlb(invalidation);
     }
-  }
-
-  private contextCache(): void {
-    const { granularity, domainId, sourceId, functionMask } = ContextCacheDescriptor.fields;
-    const words = this.descriptor;
-    switch (granularity.get(words)) {
-      case 1:
-        return this.invalidator.contexts();
-      case 2:
-        return this.invalidator.contextsOfDomain(domainId.get(words));
-      default:
-        return this.invalidator.contextsOfDevice(sourceId.get(words), functionMask.get(words));
-    }
-  }
-
-  private iotlb(): void {
-    const { granularity, domainId, addressMask, invalidationHint } = IotlbDescriptor.fields;
-    const words = this.descriptor;
-    switch (granularity.get(words)) {
-      case 1:
-        return this.invalidator.translations();
-      case 2:
-        return this.invalidator.translationsOfDomain(domainId.get(words));
-      default:
-        return this.invalidator.pagesOfDomain(
-          domainId.get(words),
-          maskedRange(words, addressMask.get(words)),
-          invalidationHint.isSet(words),
-        );
-    }
-  }
-
-  private pasidIotlb(): void {
-    const { granularity, domainId, pasid, addressMask, invalidationHint } = PasidIotlbDescriptor.fields;
-    const words = this.descriptor;
-    const domain = domainId.get(words);
-    if (granularity.get(words) === 2) return this.invalidator.translationsOfPasid(domain, pasid.get(words));
-    this.invalidator.pagesOfPasid(
-      domain,
-      pasid.get(words),
-      maskedRange(words, addressMask.get(words)),
-      invalidationHint.isSet(words),
-    );
   }
 
   private deviceTlb(invalidation: DeviceTlbInvalidation): void {
@@ -376,26 +197,4 @@ export class InvalidationQueue {
     this.file.set('ICS', this.file.get('ICS') | WAIT_COMPLETE);
     this.event.raise();
   }
-}
-
-/** The range of a descriptor with an address mask, in words 2 and 3. */
-function maskedRange(words: Uint32Array, mask: number): PageRange {
-  return { pageHigh: words[3] | 0, pageLow: words[2] >>> 12, mask };
-}
-
-/**
- * The range of a device-TLB descriptor: one page, or twice as many as the ones above bit 11 of the address say; all
- * ones mean everything.
- */
-function sizedRange(words: Uint32Array, sized: boolean): PageRange {
-  const pageHigh = words[3] | 0;
-  const pageLow = words[2] >>> 12;
-  if (!sized) return { pageHigh, pageLow, mask: 0 };
-  let mask = 1;
-  for (let position = 0; position < 51; position += 1) {
-    const set = position < 20 ? (pageLow >>> position) & 1 : (pageHigh >>> (position - 20)) & 1;
-    if (set === 0) break;
-    mask += 1;
-  }
-  return { pageHigh, pageLow, mask };
 }

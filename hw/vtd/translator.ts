@@ -17,7 +17,7 @@ import type { WalkObserver } from './observer.ts';
 import { PagingWalker } from './paging-walker.ts';
 import type { ProtectedMemory } from './protected-memory.ts';
 import { TableMode } from './registers.ts';
-import { ReservedBits } from './reserved-bits.ts';
+import type { ReservedBits } from './reserved-bits.ts';
 import { ABORTED, RequestKind, type RootTable, StructureWalker } from './structure-walker.ts';
 
 /** Slots of the memory for "this requester and PASID last went there". */
@@ -59,10 +59,11 @@ export class Translator {
   private readonly iotlb: Iotlb | undefined;
   private readonly protectedMemory: ProtectedMemory;
   private readonly hostTooWideHigh: number;
-  private readonly memoRequester = new Int32Array(MEMO_SLOTS).fill(-1);
-  private readonly memoPasid = new Int32Array(MEMO_SLOTS);
-  private readonly memoSpace: (AddressSpace | undefined)[] = new Array(MEMO_SLOTS).fill(undefined);
-  private readonly memoFaultDisable = new Uint8Array(MEMO_SLOTS);
+  private readonly memoMask: number;
+  private readonly memoRequester: Int32Array;
+  private readonly memoPasid: Int32Array;
+  private readonly memoSpace: (AddressSpace | undefined)[];
+  private readonly memoFaultDisable: Uint8Array;
   private memoUsed = false;
 
   /**
@@ -71,13 +72,19 @@ export class Translator {
    */
   constructor(
     configuration: UnitConfiguration,
+    reserved: ReservedBits,
     memory: PhysicalMemory,
     protectedMemory: ProtectedMemory,
     tags: Tags,
     caches: TranslatorCaches | undefined,
     observer: WalkObserver | undefined,
   ) {
-    const reserved = new ReservedBits(configuration);
+    const slots = caches === undefined ? 1 : MEMO_SLOTS;
+    this.memoMask = slots - 1;
+    this.memoRequester = new Int32Array(slots).fill(-1);
+    this.memoPasid = new Int32Array(slots);
+    this.memoSpace = new Array(slots).fill(undefined);
+    this.memoFaultDisable = new Uint8Array(slots);
     this.structures = new StructureWalker(
       configuration,
       memory,
@@ -108,7 +115,7 @@ export class Translator {
   translate(requesterId: number, pasid: number, pageHigh: number, pageLow: number, access: number): number {
     if (inInterruptRange(pageHigh, pageLow) && pasid < 0) return this.refuse(ABORTED);
     if (!this.enabled) return this.identity(pageHigh, pageLow);
-    const slot = (requesterId ^ Math.imul(pasid + 1, 0x2545)) & (MEMO_SLOTS - 1);
+    const slot = (requesterId ^ Math.imul(pasid + 1, 0x2545)) & this.memoMask;
     let space: AddressSpace;
     if (this.memoRequester[slot] === requesterId && this.memoPasid[slot] === pasid && access <= 3) {
       space = this.memoSpace[slot] as AddressSpace;

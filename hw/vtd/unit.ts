@@ -14,6 +14,7 @@ import { PagingCache } from './caches/paging-cache.ts';
 import { StructureCaches } from './caches/structure-caches.ts';
 import { Tags } from './caches/tags.ts';
 import { capabilitiesOf, type UnitConfiguration } from './configuration.ts';
+import type { PageGroupResponse } from './descriptor-execution.ts';
 import { decodeDescriptor } from './descriptors.ts';
 import { Fault, faultMeaning } from './fault-reasons.ts';
 import { type FaultingRequest, FaultLog } from './faults.ts';
@@ -25,12 +26,13 @@ import {
   InterruptRemapper,
 } from './interrupt-remapping.ts';
 import { type DeviceTlbAnswer, type DeviceTlbInvalidation, Invalidator } from './invalidation.ts';
-import { InvalidationQueue, type PageGroupResponse } from './invalidation-queue.ts';
+import { InvalidationQueue } from './invalidation-queue.ts';
 import { type PageRequest, PageRequestQueue } from './page-requests.ts';
 import { ProtectedMemory } from './protected-memory.ts';
 import { RegisterFile } from './register-file.ts';
 import { RegisterInvalidation } from './register-invalidation.ts';
 import { type Capabilities, FaultStatusBit, GlobalBit, TableMode } from './registers.ts';
+import { ReservedBits } from './reserved-bits.ts';
 import { ABORTED, RequestKind } from './structure-walker.ts';
 import { Translator, type TranslatorCaches } from './translator.ts';
 
@@ -95,6 +97,7 @@ export class VtdUnit {
   readonly faults: FaultLog;
   readonly queue: InvalidationQueue;
   readonly protectedMemory: ProtectedMemory;
+  readonly reserved: ReservedBits;
   /** The hot path; what it found stays in its fields until the next request. */
   readonly translator: Translator;
 
@@ -123,8 +126,10 @@ export class VtdUnit {
       interrupts: new InterruptCache(),
     };
     this.protectedMemory = new ProtectedMemory(this.file);
+    this.reserved = new ReservedBits(configuration);
     this.translator = new Translator(
       configuration,
+      this.reserved,
       memory,
       this.protectedMemory,
       tags,

@@ -16,6 +16,12 @@ const kinds: readonly TranscriptKind[] = [
     matches: (header) => 'cap' in header && 'ecap' in header,
     load: async () => (await import('./vtd/run.ts')).vtdRunner,
   },
+  {
+    name: 'aux',
+    matches: ({ kernel, setup }) =>
+      typeof kernel === 'string' && typeof setup === 'object' && setup !== null && 'unit' in setup,
+    load: async () => (await import('./aux/run.ts')).auxRunner,
+  },
 ];
 
 const loaded = new Map<string, Promise<ReplayRunner>>();
