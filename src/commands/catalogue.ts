@@ -14,15 +14,19 @@ export interface CommandEntry {
 }
 
 export const commands: readonly CommandEntry[] = [
+  { name: 'open', summary: 'open the console on a session', load: () => import('./open.ts') },
   { name: 'do', summary: 'run one action on a session', load: () => import('./do.ts') },
   { name: 'run', summary: 'run a file of actions on a session', load: () => import('./run.ts') },
   { name: 'session', summary: 'list, show, verify, export … sessions', load: () => import('./session.ts') },
+  { name: 'demo', summary: 'list and play keystroke demos', load: () => import('./demo.ts') },
   { name: 'translate', summary: 'walk the tables for an address', load: () => import('./translate.ts') },
   {
     name: 'explain',
     summary: 'explain kernel log lines about DMA faults',
     load: () => import('./explain.ts'),
   },
+  { name: 'replay', summary: 'run transcripts against the engine', load: () => import('./replay.ts') },
+  { name: 'dmar', summary: 'show a DMAR table', load: () => import('./dmar.ts') },
   { name: 'doctor', summary: 'check the environment', load: () => import('./doctor.ts') },
   {
     name: 'completion',
