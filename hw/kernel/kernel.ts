@@ -12,6 +12,7 @@ import { DriverCore } from './drivers/driver-core.ts';
 import { nativeDrivers, portDriver, stubDriver } from './drivers/native.ts';
 import { vfioPciDriver } from './drivers/vfio-pci.ts';
 import { KernelError } from './errno.ts';
+import { IntelAuxiliaryDomains } from './intel/auxiliary.ts';
 import { IntelDriver } from './intel/driver.ts';
 import { LinuxIommuCore } from './iommu/core.ts';
 import type { IommuDriver } from './iommu/driver.ts';
@@ -20,7 +21,7 @@ import { type GroupingDecision, pciDeviceGroup } from './iommu/grouping.ts';
 import { systemDefaultType } from './iommu/grouping-default-type.ts';
 import { commandLineWords, type IommuOptions, iommuOptions } from './iommu/grouping-options.ts';
 import { UnitLookup } from './iommu/grouping-units.ts';
-import type { AuxiliaryDomains } from './iommu/types.ts';
+import { PasidSpace } from './iommu/pasid-space.ts';
 import { KernelLog } from './kernel-log.ts';
 import { MdevCore } from './mdev/mdev-core.ts';
 import type { PageAllocator } from './page-allocator.ts';
@@ -45,8 +46,6 @@ export interface BootOptions {
   readonly amdIommu?: boolean;
   /** /sys/bus/pci/drivers_autoprobe at boot; off: nothing binds by itself. On unless told. */
   readonly autoprobe?: boolean;
-  /** Auxiliary domains on top of the core and the Intel driver, for generations that have them. */
-  readonly auxiliary?: (core: LinuxIommuCore, driver: IntelDriver) => AuxiliaryDomains;
 }
 
 export class LinuxKernel {
@@ -61,7 +60,10 @@ export class LinuxKernel {
   readonly lookup: UnitLookup | undefined;
   readonly intel: IntelDriver | undefined;
   readonly iommu: LinuxIommuCore;
-  readonly auxiliary: AuxiliaryDomains | undefined;
+  /** The system's PASID numbers. */
+  readonly pasids: PasidSpace;
+  /** Auxiliary domains, for generations that have them. */
+  readonly auxiliary: IntelAuxiliaryDomains | undefined;
   readonly drivers: DriverCore;
   readonly type1Parameters: Type1Parameters = {
     dmaEntryLimit: 65535,
@@ -98,9 +100,10 @@ export class LinuxKernel {
       ),
       interruptRemapping: this.interruptsRemapped(options),
     });
+    this.pasids = new PasidSpace(this.log);
     this.auxiliary =
       profile.auxiliaryDomains && this.intel !== undefined
-        ? options.auxiliary?.(this.iommu, this.intel)
+        ? new IntelAuxiliaryDomains(this.intel, this.pasids)
         : undefined;
     const log = (line: string): void => this.log.write(line);
     this.drivers = new DriverCore({ core: this.iommu, profile, log });

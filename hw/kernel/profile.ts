@@ -178,6 +178,36 @@ const QUIRKS_5_15 = [
     source: AUX_SOURCE,
   },
   {
+    name: 'aux-missed-device-tlb',
+    effect:
+      'A domain that is in use on a unit already and is then aux-attached to a device with ATS behind it is not marked as having device-TLBs: unmaps do not flush what the device caches.',
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'first-level-short-flush',
+    effect:
+      'A first-level unmap flushes 2^n pages from the aligned address, n from the length alone: a range across such a boundary stays cached in part.',
+    source: 'Linux 5.15.85, drivers/iommu/intel/dmar.c',
+  },
+  {
+    name: 'page-snoop-without-capability',
+    effect:
+      'PGSNP is set in the PASID entries of user domains whether or not the unit has snoop control; there it is a reserved bit.',
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'failed-map-flushes-last-page',
+    effect:
+      'A mapping that fails before its first page syncs an empty range: the flush names the last page of the address space.',
+    source: AUX_SOURCE,
+  },
+  {
+    name: 'failed-attach-loses-domain',
+    effect:
+      'A normal attach that fails leaves the device without any domain: its default domain went first and is not put back.',
+    source: AUX_SOURCE,
+  },
+  {
     name: 'aux-enable-ignores-dvsec',
     effect: 'The capability query demands the Intel SIOV DVSEC, enabling does not test it.',
     source: AUX_SOURCE,

@@ -44,10 +44,9 @@ export class LegacyAttachment implements IntelAttachment {
     // What the device had goes before the new domain is even looked at.
     this.detach(info);
     this.prepare(info, domain);
-    domain.useUnit(info.unit);
+    this.useUnit(domain, info.unit);
     info.domain = domain;
     domain.devices.add(info);
-    this.updateCapabilities(domain);
     try {
       if (info.unit.scalable && info.pci !== undefined) {
         info.pasidTable = new PasidTable(this.tables, info.device.name, this.pasidLimit(info));
@@ -69,6 +68,7 @@ export class LegacyAttachment implements IntelAttachment {
     info.disableAts();
     info.disablePri();
     info.disablePasid();
+    domain.updateDeviceTlb();
     this.clearContexts(info, domain);
     info.pasidTable?.free();
     info.pasidTable = undefined;
@@ -76,8 +76,7 @@ export class LegacyAttachment implements IntelAttachment {
     info.auxiliary = false;
     info.auxiliaryRecords = [];
     domain.devices.delete(info);
-    domain.leaveUnit(unit);
-    this.updateCapabilities(domain);
+    this.leaveUnit(domain, unit);
   }
 
   attachPasid(info: DeviceInfo): void {
@@ -118,8 +117,19 @@ export class LegacyAttachment implements IntelAttachment {
     while (table.levels > unit.agaw + 2) table.dropTopLevel();
   }
 
-  /** domain_update_iommu_cap: page sizes that every unit of the machine can walk. */
-  updateCapabilities(domain: IntelDomain): void {
+  /** domain_attach_iommu. @throws KernelError ENOSPC. */
+  useUnit(domain: IntelDomain, unit: IntelUnit): void {
+    if (domain.useUnit(unit)) this.updateCapabilities(domain);
+  }
+
+  /** domain_detach_iommu. */
+  leaveUnit(domain: IntelDomain, unit: IntelUnit): void {
+    if (domain.leaveUnit(unit)) this.updateCapabilities(domain);
+  }
+
+  /** domain_update_iommu_cap: device-TLBs, and page sizes that every unit of the machine can walk. */
+  private updateCapabilities(domain: IntelDomain): void {
+    domain.updateDeviceTlb();
     if (domain.table === undefined) return;
     let level = 3;
     for (const { capabilities } of this.units()) {
@@ -198,6 +208,7 @@ export class LegacyAttachment implements IntelAttachment {
     info.enablePasid();
     info.enablePri();
     info.enableAts();
+    if (info.atsEnabled) info.domain?.updateDeviceTlb();
   }
 
   private pasidLimit(info: DeviceInfo): number {

@@ -109,8 +109,7 @@ export class IntelAuxiliaryDomains implements AuxiliaryDomains {
         if (record.users === 0) {
           unlink(record);
           this.driver.entries.tearDownPasid(info, own.defaultPasid);
-          own.leaveUnit(info.unit);
-          this.legacy.updateCapabilities(own);
+          this.legacy.leaveUnit(own, info.unit);
         }
       }
       this.putPasidOfUnattached(own);
@@ -153,12 +152,11 @@ export class IntelAuxiliaryDomains implements AuxiliaryDomains {
     record.users += 1;
     if (record.users > 1) return;
     try {
-      domain.useUnit(info.unit);
-      this.legacy.updateCapabilities(domain);
+      this.legacy.useUnit(domain, info.unit);
       try {
         this.driver.entries.setPasid(info, domain, domain.defaultPasid);
       } catch (error) {
-        domain.leaveUnit(info.unit);
+        this.legacy.leaveUnit(domain, info.unit);
         throw error;
       }
     } catch (error) {

@@ -80,6 +80,7 @@ function pasidsOn(domain: IntelDomain, unit: IntelUnit): number[] {
 }
 
 function flushDeviceTlbs(domain: IntelDomain, unit: IntelUnit, span: Span): void {
+  if (domain.profile.unmapInRuns && !domain.hasDeviceTlb) return;
   // Old kernels keep these lists newest first.
   const order = <T>(list: Iterable<T>): T[] => (domain.profile.unmapInRuns ? [...list].reverse() : [...list]);
   for (const info of order(domain.devices)) {

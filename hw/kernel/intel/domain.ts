@@ -62,6 +62,11 @@ export class IntelDomain implements DriverDomain {
   /** Second-level entries get A and D bits from now on (SSADE in the PASID entry). */
   dirtyTrackingOn = false;
   freed = false;
+  /**
+   * 5.15: an unmap looks for device-TLBs only while this is set, and it is brought up to date at few places: a device
+   * with ATS that is aux-attached to a domain already in use on its unit is missed.
+   */
+  hasDeviceTlb = false;
   private snoop = false;
   private everMapped = false;
 
@@ -119,21 +124,35 @@ export class IntelDomain implements DriverDomain {
     throw new RangeError(`${this.name} has no id on ${unit.name}`);
   }
 
-  /** domain_attach_iommu: the first user on a unit takes an id. @throws KernelError ENOSPC. */
-  useUnit(unit: IntelUnit): void {
+  /**
+   * domain_attach_iommu: the first user on a unit takes an id. True: it was the first. @throws KernelError ENOSPC.
+   */
+  useUnit(unit: IntelUnit): boolean {
     const use = this.unitUses.get(unit);
-    if (use === undefined) this.unitUses.set(unit, { domainId: unit.takeDomainId(), users: 1 });
-    else use.users += 1;
+    if (use !== undefined) {
+      use.users += 1;
+      return false;
+    }
+    this.unitUses.set(unit, { domainId: unit.takeDomainId(), users: 1 });
+    return true;
   }
 
-  /** domain_detach_iommu: with the last user the id is free again. */
-  leaveUnit(unit: IntelUnit): void {
+  /** domain_detach_iommu: with the last user the id is free again. True: it was the last. */
+  leaveUnit(unit: IntelUnit): boolean {
     const use = this.unitUses.get(unit);
-    if (use === undefined) return;
+    if (use === undefined) return false;
     use.users -= 1;
-    if (use.users > 0) return;
+    if (use.users > 0) return false;
     unit.domainIds.give(use.domainId);
     this.unitUses.delete(unit);
+    return true;
+  }
+
+  /** domain_update_iotlb: looks whether any device of the domain has a device-TLB. */
+  updateDeviceTlb(): void {
+    this.hasDeviceTlb =
+      [...this.devices].some((info) => info.atsEnabled) ||
+      this.auxiliaryRecords.some(({ info }) => info.atsEnabled);
   }
 
   map(page: Page, frame: Frame, count: number, prot: number): void {

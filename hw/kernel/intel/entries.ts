@@ -106,6 +106,18 @@ export class EntryWriter {
     this.flushDeviceTlb(info, pasid);
   }
 
+  /** Lets a second-level entry's leaves be marked (intel_pasid_setup_dirty_tracking), or no longer. */
+  setDirtyTracking(info: DeviceInfo, pasid: number, on: boolean): void {
+    const words = info.pasidTable?.read(pasid);
+    if (words === undefined) return;
+    PasidTableEntry.fields.secondLevelAccessDirtyEnable.set(words, on ? 1 : 0);
+    info.pasidTable?.write(pasid, words);
+    const domainId = PasidTableEntry.fields.domainId.get(words);
+    info.unit.flush.onePasid(domainId, pasid);
+    info.unit.flush.domain(domainId);
+    this.flushDeviceTlb(info, pasid);
+  }
+
   /** All that the device caches for a PASID; 0: for requests without. */
   flushDeviceTlb(info: DeviceInfo, pasid: number): void {
     if (!info.atsEnabled) return;

@@ -167,7 +167,7 @@ export class LinuxIommuCore implements IommuCore {
   detachDevice(domain: IommuDomain, device: Device): void {
     this.call('iommu_detach_device', { domain: domain.name, device: device.name }, () => {
       const group = this.groupFor(device);
-      if (group.devices.length !== 1 || group.domain !== domain) {
+      if (group.devices.length !== 1) {
         this.log.warn('iommu_detach_device');
         return;
       }
