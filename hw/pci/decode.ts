@@ -88,6 +88,11 @@ function decodeCapability(one: FoundCapability, read: ConfigRead, size: number):
       (field) =>
         field.high < end && !['capabilityId', 'capabilityVersion', 'nextCapability'].includes(field.name),
     );
+  const shown = fields.map((field) =>
+    /(?:Id|vendor)$/.test(field.name)
+      ? { ...field, text: `0x${field.value.toString(16).padStart(4, '0')}` }
+      : field,
+  );
   const cxl = isDvsec && vendor === CXL_DVSEC_VENDOR ? (CXL_DVSEC_NAMES[dvsecId] ?? 'CXL') : undefined;
   return {
     ...base,

@@ -19,6 +19,9 @@ export const commands: readonly CommandEntry[] = [
   { name: 'run', summary: 'run a file of actions on a session', load: () => import('./run.ts') },
   { name: 'session', summary: 'list, show, verify, export … sessions', load: () => import('./session.ts') },
   { name: 'demo', summary: 'list and play keystroke demos', load: () => import('./demo.ts') },
+  { name: 'host', summary: 'import, list, show, scan, compare hosts', load: () => import('./host.ts') },
+  { name: 'topology', summary: 'the PCI tree of a host', load: () => import('./topology.ts') },
+  { name: 'groups', summary: 'IOMMU groups of a host, and why', load: () => import('./groups.ts') },
   { name: 'translate', summary: 'walk the tables for an address', load: () => import('./translate.ts') },
   {
     name: 'explain',

@@ -184,7 +184,8 @@ function parseHeader(text: string): LspciHeader {
   const revision = /\(rev ([0-9a-f]{2})\)/i.exec(text);
   const interfaceCode = /\(prog-if ([0-9a-f]{2})/i.exec(text);
   const rest = text
-    .replace(/\s*\(prog-if [0-9a-f]{2}[^)]*(?:\([^)]*\)[^)]*)*\)/i, '')
+    // Always last, and its name may hold brackets of its own: "(prog-if 10 [CXL Memory Device (CXL 2.x)])".
+    .replace(/\s*\(prog-if [0-9a-f]{2}.*$/i, '')
     .replace(/\s*\(rev [0-9a-f]{2}\)/i, '')
     .trim();
   const numeric = /^(?:Class )?\[?([0-9a-f]{4})\]?: ([0-9a-f]{4}):([0-9a-f]{4})\b/i.exec(rest);

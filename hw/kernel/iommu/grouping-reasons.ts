@@ -55,7 +55,7 @@ export function reasonOf(device: PciDevice, decision: GroupingDecision, context:
         with: decision.with.name,
         rule: decision.climbs.length > 0 ? 'no isolation upstream' : 'functions not isolated',
         detail:
-          `${climbText(decision.climbs, context)} ${decision.at.name} and ${decision.with.name} are functions of one slot ` +
+          `${climbText(decision.climbs, context)}${decision.climbs.length > 0 ? ' ' : ''}${decision.at.name} and ${decision.with.name} are functions of one slot ` +
           `that may reach each other inside the device. ${explainAcs(decision.at, GROUPING_CONTROLS, context).detail}; ` +
           `${explainAcs(decision.with, GROUPING_CONTROLS, context).detail}.`,
       };
