@@ -97,7 +97,7 @@ function decodeCapability(one: FoundCapability, read: ConfigRead, size: number):
   return {
     ...base,
     name: cxl === undefined ? declaration.name : `Designated Vendor-Specific: ${cxl}`,
-    fields,
+    fields: shown,
   };
 }
 
