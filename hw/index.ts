@@ -29,6 +29,7 @@ export { type GroupsReport, groupsOf } from './isolation/groups.ts';
 export { type TopologyNode, type TopologyReport, topologyOf } from './isolation/topology.ts';
 export { type WhatIf, type WhatIfReport, whatIf } from './isolation/what-if.ts';
 export type { Device } from './kernel/device.ts';
+export * as kernel from './kernel/door.ts';
 export { Errno, KernelError } from './kernel/errno.ts';
 export { atsEnabled, maximumPasids, pasidEnabled, priEnabled } from './kernel/intel/device-features.ts';
 export type { DeviceInfo } from './kernel/intel/device-info.ts';

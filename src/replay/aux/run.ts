@@ -10,9 +10,13 @@ import { dumpState } from './dump.ts';
 import { bootMachine, TEST_DEVICES } from './machine.ts';
 import { DomainNames } from './names.ts';
 import { type Arguments, AuxiliaryOperations } from './operations.ts';
+import { VfioOperations } from './vfio-operations.ts';
 
 /** Interrupt-entry-cache descriptors are left out of the transcripts. */
 const INTERRUPT_ENTRY_CACHE = 4;
+
+/** Messages of level info, which the transcripts leave out. */
+const INFORMATION = / MDEV: | (?:Adding to|Removing from) iommu group /;
 
 const hex64 = (value: bigint): string => `0x${value.toString(16).padStart(16, '0')}`;
 
@@ -28,12 +32,14 @@ export const auxRunner: ReplayRunner = {
     const machine = bootMachine(setup, trace);
     const names = new DomainNames(machine.kernel, setup.devices);
     const operations = new AuxiliaryOperations(machine, names);
+    const vfio = new VfioOperations(machine);
     let ran = 0;
     for (const { op, line, content } of transcript.operations) {
       const messages = machine.kernel.log.count;
       const actual: Record<string, unknown> = { ret: 0, errno: null, out: {} };
       try {
-        const result = operations.run(String(content.op), (content.args ?? {}) as Arguments);
+        const args = (content.args ?? {}) as Arguments;
+        const result = operations.run(String(content.op), args) ?? vfio.run(String(content.op), args);
         if (result === undefined) {
           throw fileError(`no operation "${String(content.op)}"`, { file: transcript.file, line });
         }
@@ -45,7 +51,7 @@ export const auxRunner: ReplayRunner = {
         actual.errno = error.code;
       }
       ran += 1;
-      const said = machine.kernel.log.since(messages);
+      const said = machine.kernel.log.since(messages).filter((message) => !INFORMATION.test(message));
       if (said.length > 0) actual.kmsg = said;
       // Between two dumps descriptors add up.
       if ('invalidations' in content) {
