@@ -22,6 +22,9 @@ import { systemDefaultType } from './iommu/grouping-default-type.ts';
 import { commandLineWords, type IommuOptions, iommuOptions } from './iommu/grouping-options.ts';
 import { UnitLookup } from './iommu/grouping-units.ts';
 import { PasidSpace } from './iommu/pasid-space.ts';
+import { IommufdModule } from './iommufd/context.ts';
+import { CoreIommu } from './iommufd/core-iommu.ts';
+import { IntelHardware } from './iommufd/intel-hardware.ts';
 import { KernelLog } from './kernel-log.ts';
 import { MdevCore } from './mdev/mdev-core.ts';
 import type { PageAllocator } from './page-allocator.ts';
@@ -71,6 +74,8 @@ export class LinuxKernel {
     disableHugepages: false,
   };
   readonly vfio: Vfio;
+  /** What stands behind /dev/iommu; generations without it refuse to open it. */
+  readonly iommufd: IommufdModule;
   readonly mdev: MdevCore;
   readonly processes: ProcessTable;
   private readonly iommuDriver: IommuDriver | undefined;
@@ -115,6 +120,10 @@ export class LinuxKernel {
       log,
     };
     this.vfio = new Vfio(environment);
+    this.iommufd = new IommufdModule({
+      available: profile.iommufd,
+      iommu: new CoreIommu(this.iommu, this.intel === undefined ? undefined : new IntelHardware(this.intel)),
+    });
     this.mdev = new MdevCore({ vfio: this.vfio, drivers: this.drivers, profile, log });
     this.processes = new ProcessTable(new UserPages(port.memory, allocator));
     this.groupDevices();

@@ -3,15 +3,19 @@
  * that stands in for a VFIO container. What has no number here does not exist for its user.
  */
 
-import type { Trace } from '../../trace.ts';
 import { KernelError } from '../errno.ts';
 import { OpenFile, type OpenFileObject } from '../process/file.ts';
 import type { Process } from '../process/process.ts';
+import type { VfioDevice } from '../vfio/device.ts';
+import type { ContainerSubstitute } from '../vfio/group.ts';
 import { IommufdGroup } from './device.ts';
+import type { DeviceIommu } from './device-iommu.ts';
 import { FaultQueue } from './fault-queue.ts';
 import { Ioas } from './ioas.ts';
 import { ObjectTable } from './objects.ts';
 import { type AccountMode, UserAccounts } from './pages.ts';
+import { bindVfioDevice, type VfioBinding } from './vfio-binding.ts';
+import { compatibilityIoas, createCompatibilityIoas } from './vfio-compat.ts';
 
 /** /dev/iommu belongs to the superuser (0660); the VFIO container's node to everybody (0666). */
 const NODE_NAME = '/dev/iommu';
@@ -22,20 +26,30 @@ export class IommufdModule {
   readonly accounts = new UserAccounts();
   /** iommufd.allow_unsafe_interrupts. */
   allowUnsafeInterrupts = false;
+  /** The kernel is built with it: the device nodes exist. */
+  available: boolean;
   /** CONFIG_IOMMUFD_TEST: the request numbers of the self-test exist. */
-  readonly selftest: boolean;
-  readonly trace: Trace | undefined;
+  selftest = false;
+  /** The IOMMU layer of real devices. */
+  readonly iommu: DeviceIommu | undefined;
 
-  constructor(options: { selftest?: boolean; trace?: Trace } = {}) {
-    this.selftest = options.selftest ?? false;
-    this.trace = options.trace;
+  constructor(options: { available?: boolean; iommu?: DeviceIommu } = {}) {
+    this.available = options.available ?? true;
+    this.iommu = options.iommu;
   }
 
   /**
    * Opens /dev/iommu, or the VFIO container node when the kernel gives it to IOMMUFD: pages are then charged to the
-   * process as type1 does. @throws KernelError EACCES for /dev/iommu by an ordinary user.
+   * process as type1 does. @throws KernelError ENOENT where the kernel lacks it, EACCES for an ordinary user (/dev/iommu).
    */
   open(process: Process, node: typeof NODE_NAME | '/dev/vfio/vfio' = NODE_NAME): IommufdContext {
+    if (!this.available)
+      throw new KernelError(
+        'ENOENT',
+        'no IOMMUFD',
+        'this kernel has no /dev/iommu',
+        'Use containers and groups (/dev/vfio), or a kernel since 6.2 built with IOMMUFD.',
+      );
     if (node === NODE_NAME && process.userId !== 0)
       throw new KernelError(
         'EACCES',
@@ -47,8 +61,9 @@ export class IommufdModule {
   }
 }
 
-export class IommufdContext implements OpenFileObject {
+export class IommufdContext implements OpenFileObject, ContainerSubstitute {
   readonly fileKind = 'iommufd';
+  readonly isContainerSubstitute = true;
   readonly module: IommufdModule;
   readonly objects = new ObjectTable();
   /** Descriptors, bound devices, containers and fault queues hold this. */
@@ -58,6 +73,8 @@ export class IommufdContext implements OpenFileObject {
   noIommuMode = false;
   private compatibilityIoas: Ioas | undefined;
   private readonly groups = new Map<object, IommufdGroup>();
+  /** Devices opened by way of a group whose container this is. */
+  private readonly bindings = new Map<VfioDevice, VfioBinding>();
 
   constructor(module: IommufdModule, accountMode: Exclude<AccountMode, 'none'>) {
     this.module = module;
@@ -108,6 +125,28 @@ export class IommufdContext implements OpenFileObject {
 
   forgetGroup(group: IommufdGroup): void {
     this.groups.delete(group.group);
+  }
+
+  /** SET_CONTAINER: there is an address space for the compatibility from now on. @throws KernelError EINVAL */
+  acceptGroup(): void {
+    createCompatibilityIoas(this);
+  }
+
+  /** First open of a device of a group. */
+  bindDevice(device: VfioDevice): void {
+    this.bindings.set(device, bindVfioDevice(this, device));
+    this.file.get();
+  }
+
+  /** @throws KernelError ENODEV when the address space was dropped meanwhile, and those of attaching. */
+  attachDevice(device: VfioDevice): void {
+    this.bindings.get(device)?.attach(compatibilityIoas(this).id);
+  }
+
+  unbindDevice(device: VfioDevice): void {
+    this.bindings.get(device)?.unbind();
+    this.bindings.delete(device);
+    this.file.put();
   }
 
   /** The last reference is gone. */

@@ -1,6 +1,7 @@
 /** What the application uses of IOMMUFD. */
 export { MemoryFile } from '../process/memory-file.ts';
 export { IommufdContext, IommufdModule } from './context.ts';
+export { DeviceNodeFile, openDeviceNode } from './device-node.ts';
 export {
   destroy,
   faultQueueAlloc,

@@ -33,7 +33,7 @@ export function iovaAlignmentFor(address: bigint, length: bigint): bigint {
 }
 
 /** Where a mapping may start inside [start, last], or undefined when it doesn't fit. */
-function fit(
+function placeIn(
   start: bigint,
   last: bigint,
   length: bigint,
@@ -87,7 +87,7 @@ export class IovaSearch {
       : allowed.spans(SEARCH_START, SEARCH_LAST);
     for (const span of spans) {
       if (span.isHole) continue;
-      const start = fit(span.start, span.last, length, alignment, pageOffset);
+      const start = placeIn(span.start, span.last, length, alignment, pageOffset);
       if (start === undefined) continue;
       const found = this.search(start, span.last, length, alignment, pageOffset);
       if (found !== undefined) return found;
@@ -125,7 +125,7 @@ export class IovaSearch {
       let end = last;
       if (area !== undefined && area.iova - 1n < end) end = area.iova - 1n;
       if (reserved !== undefined && reserved.start - 1n < end) end = reserved.start - 1n;
-      const found = fit(at, end, length, alignment, pageOffset);
+      const found = placeIn(at, end, length, alignment, pageOffset);
       if (found !== undefined) return found;
       at = end + 1n;
     }

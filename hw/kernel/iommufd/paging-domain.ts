@@ -37,37 +37,15 @@ export interface PagingDomain {
   free(): void;
 }
 
-/** Domains of the IOMMU core that mark written pages have these operations (iommu_domain.dirty_ops). */
-export interface DirtyTrackingDomain extends IommuDomain {
-  readonly dirtyTracking: {
-    setTracking(enable: boolean): void;
-    readAndClear(page: Page, count: number, record: (page: Page, count: number) => void, keep: boolean): void;
-  };
-}
-
-function dirtyTrackingOf(domain: IommuDomain): DirtyTracking | undefined {
-  const tracking = (domain as Partial<DirtyTrackingDomain>).dirtyTracking;
-  if (tracking === undefined) return undefined;
-  return {
-    setTracking: (enable) => tracking.setTracking(enable),
-    readAndClear: (iova, lengthBytes, record, keep) =>
-      tracking.readAndClear(
-        Number(iova >> 12n) as Page,
-        Number(lengthBytes >> 12n),
-        (page, count) => record(BigInt(page) << 12n, BigInt(count) << 12n),
-        keep,
-      ),
-  };
-}
-
 /** A domain of the IOMMU core, as IOMMUFD fills it: all addresses are whole pages by then (iova_alignment ≥ 4096). */
 export class CorePagingDomain implements PagingDomain {
   readonly domain: IommuDomain;
   readonly dirty: DirtyTracking | undefined;
 
-  constructor(domain: IommuDomain) {
+  /** `dirty`: present when the driver made the domain for dirty tracking. */
+  constructor(domain: IommuDomain, dirty?: DirtyTracking) {
     this.domain = domain;
-    this.dirty = dirtyTrackingOf(domain);
+    this.dirty = dirty;
   }
 
   get pageSizes(): bigint {

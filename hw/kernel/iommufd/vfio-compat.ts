@@ -24,7 +24,7 @@ const IOVA_RANGE_BYTES = 16;
 const NO_LIMIT = 0xffffffff;
 
 /** The IOAS that stands in for the container. @throws KernelError ENODEV */
-function compatibilityIoas(context: IommufdContext): Ioas {
+export function compatibilityIoas(context: IommufdContext): Ioas {
   if (context.vfioIoas !== undefined) return context.vfioIoas;
   throw new KernelError(
     'ENODEV',

@@ -70,6 +70,8 @@ export class VfioDevice {
   dmaPath: DmaPath | undefined;
   /** Opens by whatever path. */
   openCount = 0;
+  /** Open descriptors of its own node (/dev/vfio/devices), bound or not: each keeps it from going. */
+  nodeFiles = 0;
   /** True from registration until unregistration starts: only then can it be opened. */
   registered = false;
   private gone: Completion | undefined;
@@ -97,7 +99,7 @@ export class VfioDevice {
   startUnregistration(log: (line: string) => void): Completion {
     this.registered = false;
     this.gone = new Completion();
-    if (this.openCount === 0) this.gone.complete();
+    if (this.openCount === 0 && this.nodeFiles === 0) this.gone.complete();
     else if (!this.operations.request())
       log(
         `${this.driverName} ${this.name}: No device request channel registered, blocked until released by user`,
@@ -108,8 +110,12 @@ export class VfioDevice {
   /** Drops one open. The caller has closed its path when the count reaches 0. */
   releaseOpen(): void {
     this.openCount -= 1;
-    if (this.openCount > 0) return;
-    this.gone?.complete();
+    this.checkGone();
+  }
+
+  /** Unregistration is finished when nobody has the device open by whatever path. */
+  checkGone(): void {
+    if (this.openCount === 0 && this.nodeFiles === 0) this.gone?.complete();
   }
 
   /**

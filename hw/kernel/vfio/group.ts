@@ -56,6 +56,8 @@ export class VfioGroup implements ContainerGroup {
   private onIommufd: ContainerSubstitute | undefined;
   private iommufdFile: OpenFile | undefined;
   private containerFile: OpenFile | undefined;
+  /** What each open device was bound to: the group may leave its container before the device is closed. */
+  private readonly openSubstitutes = new Map<VfioDevice, ContainerSubstitute>();
   private containerUsers = 0;
   private dead = false;
   /** Devices open by their own node (cdev): they and the group exclude each other. */
@@ -218,6 +220,7 @@ export class VfioGroup implements ContainerGroup {
         substitute.unbindDevice(device);
         throw error;
       }
+      this.openSubstitutes.set(device, substitute);
       this.openedFile?.get();
       return;
     }
@@ -242,10 +245,12 @@ export class VfioGroup implements ContainerGroup {
       device.releaseOpen();
       return;
     }
-    const substitute = this.onIommufd;
+    const substitute = this.openSubstitutes.get(device);
     device.operations.close();
-    if (substitute !== undefined) substitute.unbindDevice(device);
-    else {
+    if (substitute !== undefined) {
+      this.openSubstitutes.delete(device);
+      substitute.unbindDevice(device);
+    } else {
       this.inContainer?.backend?.unregisterDevice(device);
       device.dmaPath = undefined;
       this.containerUsers -= 1;
