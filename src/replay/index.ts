@@ -22,6 +22,11 @@ const kinds: readonly TranscriptKind[] = [
       typeof kernel === 'string' && typeof setup === 'object' && setup !== null && 'unit' in setup,
     load: async () => (await import('./aux/run.ts')).auxRunner,
   },
+  {
+    name: 'vfio',
+    matches: ({ setup }) => typeof setup === 'object' && setup !== null && 'topology' in setup,
+    load: async () => (await import('./vfio/run.ts')).vfioRunner,
+  },
 ];
 
 const loaded = new Map<string, Promise<ReplayRunner>>();

@@ -1,0 +1,208 @@
+/**
+ * Replays an ioctl- and sysfs-level transcript of VFIO, mediated devices and IOMMUFD: boots the machine of the header,
+ * carries out each operation by the process that performed it, compares what came back.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { iommufd, KernelError, kernel, type Process } from '../../../hw/index.ts';
+import { fileError } from '../../errors.ts';
+import type { JsonObject, ReplayOutcome, ReplayRunner, Transcript, TranscriptOperation } from '../runner.ts';
+import { containerOperations, rawRequest } from './container-operations.ts';
+import { deviceOperations } from './device-operations.ts';
+import { driverOperations } from './driver-operations.ts';
+import { iommufdOperations } from './iommufd-operations.ts';
+import { selftestOperations } from './iommufd-selftest-operations.ts';
+import { mdevOperations } from './mdev-operations.ts';
+import { Arguments, type OperationCall } from './operation.ts';
+import { processOperations } from './process-operations.ts';
+import { MAIN, type OperationResult, Pending, type ReplayProcess, ReplayWorld } from './world.ts';
+
+type Call = OperationCall<Process>;
+type Handler = (world: ReplayWorld, call: Call) => number | Pending | undefined;
+
+const operations: Readonly<Record<string, Handler>> = {
+  ...iommufdOperations,
+  ...selftestOperations,
+  ...containerOperations,
+  ...deviceOperations,
+  ...driverOperations,
+  ...mdevOperations,
+  ...processOperations,
+};
+
+/** A request by number goes to whatever the descriptor is. */
+function ioctl(world: ReplayWorld, call: Call): number | Pending | undefined {
+  const { object } = call.process.descriptors.file(call.args.symbol('fd'));
+  return object instanceof iommufd.IommufdContext ? iommufdOperations.ioctl(world, call) : rawRequest(call);
+}
+
+const BLOCKED: OperationResult = { ret: null, errno: null, out: { state: 'blocked' } };
+
+function failure(error: unknown, out: Record<string, unknown>): OperationResult {
+  if (!(error instanceof KernelError)) throw error;
+  return { ret: -kernel.Errno[error.code], errno: error.code, out };
+}
+
+class Replay {
+  private readonly world: ReplayWorld;
+  private readonly transcript: Transcript;
+
+  constructor(transcript: Transcript) {
+    this.transcript = transcript;
+    this.world = new ReplayWorld(transcript.header);
+  }
+
+  perform(operation: TranscriptOperation): OperationResult {
+    const name = String(operation.content.op);
+    const args = (operation.content.args ?? {}) as JsonObject;
+    if (name === 'release_concurrent') return this.release();
+    if (name === 'reset_concurrent') return { ret: 0, errno: null, out: {} };
+    const caller = this.process(args, name);
+    if (name === 'await_result') return this.await(caller);
+    const handler = name === 'ioctl' ? ioctl : operations[name];
+    if (handler === undefined) {
+      throw fileError(`there is no operation "${name}"`, {
+        file: this.transcript.file,
+        line: operation.line,
+      });
+    }
+    if (args.concurrent === true) {
+      caller.waiting = {
+        completion: new kernel.Completion(),
+        result: () => this.runNow(handler, args, caller),
+      };
+      return BLOCKED;
+    }
+    return this.runNow(handler, args, caller);
+  }
+
+  /** Waiting processes go on, one after the other: the engine has one thread. */
+  private release(): OperationResult {
+    for (const each of this.world.processes.values()) {
+      const { waiting } = each;
+      if (waiting === undefined || waiting.completion.finished) continue;
+      const result = waiting.result();
+      // The file was opened before the wait: by then it is gone, not missing.
+      const gone = result.errno === 'ENOENT';
+      const final: OperationResult = gone ? { ret: -kernel.Errno.ENODEV, errno: 'ENODEV', out: {} } : result;
+      each.waiting = { completion: kernel.Completion.done(), result: () => final };
+    }
+    return { ret: 0, errno: null, out: {} };
+  }
+
+  private await(caller: ReplayProcess): OperationResult {
+    const { waiting } = caller;
+    if (waiting === undefined || !waiting.completion.finished) return BLOCKED;
+    caller.waiting = undefined;
+    return waiting.result();
+  }
+
+  private runNow(handler: Handler, args: JsonObject, caller: ReplayProcess): OperationResult {
+    const out: Record<string, unknown> = {};
+    const call: Call = {
+      process: caller.process,
+      symbols: caller.symbols,
+      args: new Arguments(args, caller.symbols),
+      out,
+    };
+    let result: number | Pending | undefined;
+    try {
+      result = handler(this.world, call);
+    } catch (error) {
+      // A symbol whose creation failed stands for -1.
+      if (typeof args.as === 'string' && !caller.symbols.has(args.as)) caller.symbols.set(args.as, -1);
+      return failure(error, out);
+    }
+    if (!(result instanceof Pending)) return { ret: result ?? 0, errno: null, out };
+    const final: OperationResult = { ret: result.result, errno: null, out };
+    if (result.completion.finished) return final;
+    caller.waiting = { completion: result.completion, result: () => final };
+    return BLOCKED;
+  }
+
+  private process(args: JsonObject, operation: string): ReplayProcess {
+    const name =
+      typeof args.process === 'string' && !/^(exit|kill)_and_wait$/.test(operation) ? args.process : MAIN;
+    const found = this.world.processes.get(name);
+    if (found === undefined)
+      throw fileError(`there is no process "${name}"`, { file: this.transcript.file, line: 1 });
+    return found;
+  }
+}
+
+/** What the recorder noted of an operation. */
+function recorded(content: JsonObject): OperationResult {
+  return {
+    ret: (content.ret ?? null) as number | null,
+    errno: (content.errno ?? null) as string | null,
+    out: (content.out ?? {}) as Record<string, unknown>,
+  };
+}
+
+/** A race: the results of the processes count as a set, and any set that was seen is right. */
+interface Race {
+  readonly allowed: readonly (readonly string[])[];
+  readonly results: string[];
+}
+
+const textOf = ({ ret, errno }: OperationResult): string => errno ?? String(ret);
+
+function racesOf(header: JsonObject): Map<number, string[][]> {
+  const races = new Map<number, string[][]>();
+  for (const each of (header.observed ?? []) as JsonObject[]) {
+    const number = Number(each.release);
+    const list = races.get(number) ?? [];
+    list.push([...(each.results_of_the_processes as string[])].sort());
+    races.set(number, list);
+  }
+  return races;
+}
+
+function run(transcript: Transcript): ReplayOutcome {
+  const replay = new Replay(transcript);
+  const races = racesOf(transcript.header);
+  let releases = 0;
+  let race: Race | undefined;
+  let ops = 0;
+  for (const operation of transcript.operations) {
+    const actual = replay.perform(operation);
+    const expected = recorded(operation.content);
+    ops += 1;
+    if (operation.content.op === 'release_concurrent') {
+      releases += 1;
+      const allowed = races.get(releases);
+      race = allowed === undefined ? undefined : { allowed, results: [] };
+    }
+    if (race !== undefined && operation.content.op === 'await_result') {
+      race.results.push(textOf(actual));
+      const sorted = [...race.results].sort();
+      const { allowed } = race;
+      if (sorted.length < (allowed[0]?.length ?? 0) || allowed.some((set) => isDeepStrictEqual(set, sorted)))
+        continue;
+      return {
+        ops,
+        difference: {
+          op: operation.op,
+          line: operation.line,
+          expected: allowed,
+          actual: sorted,
+          note: 'results of a race',
+        },
+      };
+    }
+    if (isDeepStrictEqual(actual, expected)) continue;
+    const { op, args, note } = operation.content;
+    return {
+      ops,
+      difference: {
+        op: operation.op,
+        line: operation.line,
+        expected,
+        actual,
+        note: [`${op} ${JSON.stringify(args)}`, note].filter((part) => part !== undefined).join('; '),
+      },
+    };
+  }
+  return { ops, difference: null };
+}
+
+export const vfioRunner: ReplayRunner = { run };
