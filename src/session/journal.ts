@@ -132,7 +132,15 @@ export class JournalWriter {
   append(record: RecordWithoutNumber, durable = false): number {
     const sequence = this.nextSequence;
     const { kind, ...rest } = record;
-    const line = Buffer.from(encodeRecord({ seq: sequence, kind, ...rest } as JournalRecord));
+    const text = encodeRecord({ seq: sequence, kind, ...rest } as JournalRecord);
+    const readBack = decodeRecord(text.trimEnd());
+    if ('problem' in readBack) {
+      throw new ApplicationError('EINVAL', `the journal can't hold this: ${readBack.problem}`, {
+        rule: 'what is written can be read again',
+        place: { file: this.path },
+      });
+    }
+    const line = Buffer.from(text);
     try {
       let written = 0;
       while (written < line.length) {

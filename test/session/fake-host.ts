@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Host } from '../../hw/index.ts';
 
 /**
@@ -31,12 +32,13 @@ export function fakeHost(): Host {
     },
     events: () => [],
     digest: () =>
-      JSON.stringify([
-        counter,
-        [...machines].map(([name, { memory, writes }]) => [name, String(memory), writes]),
-      ]),
+      digestOf([counter, [...machines].map(([name, { memory, writes }]) => [name, String(memory), writes])]),
   };
   return fake as unknown as Host;
+}
+
+function digestOf(state: unknown): string {
+  return createHash('sha1').update(JSON.stringify(state)).digest('hex');
 }
 
 function kernelError(message: string): Error {
