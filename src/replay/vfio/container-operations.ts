@@ -36,22 +36,11 @@ function rememberFile(call: Call, file: kernel.OpenFile): undefined {
   call.out.fd = call.args.text('as');
 }
 
-/** A container of VFIO, or an IOMMUFD context that answers like one. */
-export interface ContainerLike {
-  mapDma(process: Process, request: Parameters<kernel.Container['mapDma']>[1]): void;
-  unmapDma(process: Process, request: Parameters<kernel.Container['unmapDma']>[1]): bigint;
-  info(argsz: number): kernel.Type1Info;
-  dirtyPages(request: Parameters<kernel.Container['dirtyPages']>[0]): void;
-  checkExtension(extension: number): number;
-  setIommu(type: number): void;
-  apiVersion(): number;
-}
-
-export function containerOf({ process, args }: Call, name = 'container'): kernel.Container {
+function containerOf({ process, args }: Call, name = 'container'): kernel.Container {
   return process.object(args.symbol(name), Container, 'ENOTTY');
 }
 
-export function groupOf({ process, args }: Call, name = 'group'): kernel.VfioGroup {
+function groupOf({ process, args }: Call, name = 'group'): kernel.VfioGroup {
   return process.object(args.symbol(name), GroupFile, 'ENOTTY').group;
 }
 
@@ -124,7 +113,11 @@ export function printInfo(out: Record<string, unknown>, info: kernel.Type1Info, 
 }
 
 const groups: Operations = {
-  open_container: (world, call) => rememberFile(call, world.kernel.vfio.openContainer()),
+  open_container(world, call) {
+    if (call.args.text('path') === '/dev/iommu')
+      return rememberFile(call, world.iommufd.open(call.process).file);
+    return rememberFile(call, world.kernel.vfio.openContainer());
+  },
 
   open_group(world, call) {
     const { args } = call;
@@ -208,6 +201,10 @@ const containers: Operations = {
 
   map_dma(_world, call) {
     const { process, args } = call;
+    if (args.boolean('null_pointer')) {
+      containerOf(call).driver('map');
+      throw fault();
+    }
     containerOf(call).mapDma(process, {
       argsz: args.number('argsz', ARGSZ.map),
       flags: args.flags('flags', MAP_FLAGS),

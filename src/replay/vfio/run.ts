@@ -29,10 +29,17 @@ const operations: Readonly<Record<string, Handler>> = {
   ...processOperations,
 };
 
-/** A request by number goes to whatever the descriptor is. */
-function ioctl(world: ReplayWorld, call: Call): number | Pending | undefined {
-  const { object } = call.process.descriptors.file(call.args.symbol('fd'));
-  return object instanceof iommufd.IommufdContext ? iommufdOperations.ioctl(world, call) : rawRequest(call);
+/** Operations of a container that an IOMMUFD descriptor carries out in its own way. */
+const onIommufd: Readonly<Record<string, Handler>> = { ioctl: iommufdOperations.ioctl };
+
+/** The handler of an operation: requests go to whatever their descriptor is. */
+function handlerOf(name: string, call: Call): Handler | undefined {
+  const descriptor = call.args.symbol(name === 'ioctl' ? 'fd' : 'container');
+  const special = onIommufd[name];
+  if (special !== undefined && call.process.descriptors.open.includes(descriptor)) {
+    if (call.process.descriptors.file(descriptor).object instanceof iommufd.IommufdContext) return special;
+  }
+  return name === 'ioctl' ? (_world, of) => rawRequest(of) : operations[name];
 }
 
 const BLOCKED: OperationResult = { ret: null, errno: null, out: { state: 'blocked' } };
@@ -58,7 +65,7 @@ class Replay {
     if (name === 'reset_concurrent') return { ret: 0, errno: null, out: {} };
     const caller = this.process(args, name);
     if (name === 'await_result') return this.await(caller);
-    const handler = name === 'ioctl' ? ioctl : operations[name];
+    const handler = handlerOf(name, this.callBy(caller, args));
     if (handler === undefined) {
       throw fileError(`there is no operation "${name}"`, {
         file: this.transcript.file,
@@ -97,13 +104,8 @@ class Replay {
   }
 
   private runNow(handler: Handler, args: JsonObject, caller: ReplayProcess): OperationResult {
-    const out: Record<string, unknown> = {};
-    const call: Call = {
-      process: caller.process,
-      symbols: caller.symbols,
-      args: new Arguments(args, caller.symbols),
-      out,
-    };
+    const call = this.callBy(caller, args);
+    const { out } = call;
     let result: number | Pending | undefined;
     try {
       result = handler(this.world, call);
@@ -117,6 +119,11 @@ class Replay {
     if (result.completion.finished) return final;
     caller.waiting = { completion: result.completion, result: () => final };
     return BLOCKED;
+  }
+
+  private callBy(caller: ReplayProcess, args: JsonObject): Call {
+    const { process, symbols } = caller;
+    return { process, symbols, args: new Arguments(args, symbols), out: {} };
   }
 
   private process(args: JsonObject, operation: string): ReplayProcess {
