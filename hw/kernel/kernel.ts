@@ -235,6 +235,7 @@ export class LinuxKernel {
       lookup: this.lookup,
       scalableMode: mode === undefined ? undefined : mode === 'sm_on',
     });
+    this.port.onInterrupt(({ vector }) => driver.handleInterrupt(vector));
     driver.start();
     return driver;
   }

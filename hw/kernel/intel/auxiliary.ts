@@ -63,7 +63,9 @@ export class IntelAuxiliaryDomains implements AuxiliaryDomains {
   disableFeature(device: Device): void {
     this.call('iommu_dev_disable_feature', device, undefined, () => {
       if (this.driver.infoOf(device) === undefined) throw noDriver('EBUSY', device);
-      this.infoFor(device).auxiliary = false;
+      const info = this.infoFor(device);
+      if (info.domain === undefined) this.driver.log.warn('intel_iommu_disable_auxd');
+      info.auxiliary = false;
     });
   }
 

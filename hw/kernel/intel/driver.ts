@@ -22,6 +22,8 @@ import { DeviceInfo } from './device-info.ts';
 import { IntelDomain } from './domain.ts';
 import { allocatePaging } from './domain-shape.ts';
 import { EntryWriter, NO_PASID } from './entries.ts';
+import { FaultHandler } from './fault-handler.ts';
+import { PageRequestHandler } from './page-request-handler.ts';
 import { TableWriter } from './table-writer.ts';
 import { IntelUnit } from './unit.ts';
 
@@ -51,6 +53,8 @@ export class IntelDriver implements IommuDriver {
   readonly blockingDomain: IntelDomain | undefined;
   readonly refusesBlockingDirect: boolean;
   readonly attachment: IntelAttachment;
+  readonly faults: FaultHandler;
+  readonly pageRequests: PageRequestHandler;
   private readonly port: HardwarePort;
   private readonly infos = new Map<Device, DeviceInfo>();
   private readonly paging = new Set<IntelDomain>();
@@ -66,6 +70,8 @@ export class IntelDriver implements IommuDriver {
     this.lookup = lookup;
     this.tables = new TableWriter(port, options.allocator, trace);
     this.entries = new EntryWriter(this.tables, profile, log);
+    this.faults = new FaultHandler(log, trace);
+    this.pageRequests = new PageRequestHandler(this.tables, log);
     const scalableWanted = options.scalableMode ?? true;
     this.units = lookup.units
       .filter((unit) => unit.ignored === undefined)
@@ -93,15 +99,44 @@ export class IntelDriver implements IommuDriver {
         : new LegacyAttachment(this.tables, this.entries, log, () => this.units);
   }
 
-  /** init_dmars: root tables, queues, flushes; translation starts with `enableTranslation`. */
+  /** init_dmars: queues, root tables, flushes, interrupts; translation starts with `enableTranslation`. */
   start(): void {
     for (const unit of this.units) unit.startQueue();
     for (const unit of this.units) unit.setRootTable(this.profile);
+    for (const unit of this.units) {
+      this.pageRequests.program(unit);
+      this.faults.program(unit);
+    }
   }
 
   /** After the devices have their domains: from here on the units translate. */
   enableTranslation(): void {
     for (const unit of this.units) unit.enableTranslation();
+  }
+
+  /** iommu_suspend: everything cached goes, translation stops. The tables stay in memory. */
+  suspend(): void {
+    for (const unit of this.units) {
+      unit.flush.allContexts();
+      unit.flush.everything();
+    }
+    for (const unit of this.units) {
+      unit.disableTranslation();
+      this.faults.mask(unit);
+      this.pageRequests.mask(unit);
+    }
+  }
+
+  /** iommu_resume: the registers are at reset; queues and root tables are set again, then translation starts. */
+  resume(): void {
+    for (const unit of this.units) unit.forgetRegisters();
+    this.start();
+    this.enableTranslation();
+  }
+
+  /** An interrupt of the CPU. False: it belongs to no unit. */
+  handleInterrupt(vector: number): boolean {
+    return this.faults.handle(vector) || this.pageRequests.handle(vector);
   }
 
   /** Every unit can pass requests through untranslated: needed for identity domains. */

@@ -41,7 +41,7 @@ export class EntryWriter {
     if (table === undefined || !table.reserve(pasid)) {
       this.log.warn('intel_pasid_get_entry');
       if (domain.firstLevel) this.log.warn('intel_pasid_setup_first_level');
-      else this.log.write(`${busName(info)}: DMAR: Failed to get pasid entry of PASID ${pasid}`);
+      else this.log.write(`${busName(info)}: Failed to get pasid entry of PASID ${pasid}`);
       throw new KernelError(
         domain.firstLevel ? 'EINVAL' : 'ENODEV',
         'PASID beyond the table',

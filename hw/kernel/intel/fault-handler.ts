@@ -1,135 +1,150 @@
 /**
- * How the driver learns of faults (drivers/iommu/intel/dmar.c: dmar_set_interrupt, dmar_fault): each unit's fault event
- * is a message interrupt; the handler reads the fault recording registers, clears them, and tells what it found.
+ * The handler of fault interrupts (dmar.c, dmar_fault): reads the fault records of a unit, tells of each, and clears
+ * them so that the unit can record the next.
  */
-import type { DeliveredInterrupt, HardwarePort, MmioPort } from '../../port.ts';
+import type { Trace } from '../../trace.ts';
 import { faultMeaning } from '../../vtd/fault-reasons.ts';
 import { FaultRecord } from '../../vtd/layouts.ts';
-import { decodeCapabilities, FaultStatusBit, registers } from '../../vtd/registers.ts';
+import { EventControlBit, FaultStatusBit, registers } from '../../vtd/registers.ts';
 import type { KernelLog } from '../kernel-log.ts';
+import type { IntelUnit } from './unit.ts';
 
-/** One fault as the registers told it. */
+/** A fault as its record tells it. */
 export interface FaultReport {
-  /** "dmar0" */
+  /** "dmar0". */
   readonly unit: string;
-  readonly segment: number;
   readonly requesterId: number;
-  /** Undefined: the request had none. */
+  /** Undefined: the request carried none. */
   readonly pasid: number | undefined;
-  /** Page of the request, or for an interrupt the index of its entry in bits 63:48. */
+  /** Page of the request; for interrupts the index into the remapping table. */
   readonly address: bigint;
   readonly access: 'read' | 'write' | 'execute' | 'interrupt';
   readonly reason: number;
 }
 
-interface FaultingUnit {
-  readonly name: string;
-  readonly segment: number;
-  readonly registerBase: bigint;
-}
+export type FaultListener = (fault: FaultReport) => void;
 
-/** Vectors from here on belong to fault events, one a unit. */
-const FIRST_VECTOR = 0x20;
-const MESSAGE_ADDRESS = 0xfee00000;
-const FAULT_BIT = 0x80000000;
+/** First vector of the units' fault interrupts; each unit has its own. */
+const FIRST_VECTOR = 0x21;
+/** Messages go to the local APIC of CPU 0. */
+const APIC_ADDRESS = 0xfee00000n;
+/** Reasons from here to 0x2f belong to interrupt remapping. */
+const FIRST_INTERRUPT_REASON = 0x20;
+const LAST_INTERRUPT_REASON = 0x2f;
+const RECORD_BYTES = 16;
+/** The deprecated page-request overflow bit of FSTS, which the driver clears along with the others. */
+const OLD_PAGE_REQUEST_OVERFLOW = 1 << 7;
 
 export class FaultHandler {
-  private readonly port: HardwarePort;
-  private readonly units: readonly FaultingUnit[];
   private readonly log: KernelLog;
-  private readonly report: (fault: FaultReport) => void;
+  private readonly trace: Trace;
+  private readonly byVector = new Map<number, IntelUnit>();
+  private readonly listeners = new Set<FaultListener>();
 
-  /** Sets the fault event of each unit up; `start` unmasks it. */
-  constructor(
-    port: HardwarePort,
-    units: readonly FaultingUnit[],
-    log: KernelLog,
-    report: (fault: FaultReport) => void,
-  ) {
-    this.port = port;
-    this.units = units;
+  constructor(log: KernelLog, trace: Trace) {
     this.log = log;
-    this.report = report;
+    this.trace = trace;
   }
 
-  /** dmar_set_interrupt on each unit: message first, then the mask goes. Old faults are read before. */
-  start(): void {
-    for (const [index, unit] of this.units.entries()) {
-      const mmio = this.port.mmio(unit.registerBase);
-      if (mmio === undefined) continue;
-      mmio.write(registers.FEDATA.offset, 4, BigInt(FIRST_VECTOR + index));
-      mmio.write(registers.FEADDR.offset, 4, BigInt(MESSAGE_ADDRESS));
-      this.read(unit, mmio);
-      mmio.write(registers.FECTL.offset, 4, 0n);
-    }
+  /** Calls `listener` for each fault until the returned function is called. */
+  onFault(listener: FaultListener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
   }
 
-  /** Takes an interrupt; false when it is none of these. */
-  handle(interrupt: DeliveredInterrupt): boolean {
-    const unit = this.units[interrupt.vector - FIRST_VECTOR];
+  /** dmar_set_interrupt: programs the unit's fault message and unmasks it. */
+  program(unit: IntelUnit): void {
+    const vector = FIRST_VECTOR + unit.index;
+    this.byVector.set(vector, unit);
+    unit.mmio.write(registers.FEDATA.offset, 4, BigInt(vector));
+    unit.mmio.write(registers.FEADDR.offset, 4, APIC_ADDRESS);
+    unit.mmio.write(registers.FEUADDR.offset, 4, 0n);
+    unit.mmio.write(registers.FECTL.offset, 4, 0n);
+    // Anything that was recorded before must not keep the next event from coming.
+    this.drain(unit);
+  }
+
+  /** Stops the unit's fault messages. */
+  mask(unit: IntelUnit): void {
+    unit.mmio.write(registers.FECTL.offset, 4, BigInt(EventControlBit.mask >>> 0));
+  }
+
+  /** An interrupt came in. False: it is not one of the units' fault interrupts. */
+  handle(vector: number): boolean {
+    const unit = this.byVector.get(vector);
     if (unit === undefined) return false;
-    const mmio = this.port.mmio(unit.registerBase);
-    if (mmio !== undefined) this.read(unit, mmio);
+    this.drain(unit);
     return true;
   }
 
-  /** dmar_fault. */
-  private read(unit: FaultingUnit, mmio: MmioPort): void {
-    const status = Number(mmio.read(registers.FSTS.offset, 4));
-    if ((status & FaultStatusBit.pending) !== 0) this.readRecords(unit, mmio, status);
-    const clear = FaultStatusBit.overflow;
-    if ((status & clear) !== 0) {
-      this.log.write(`DMAR: ${unit.name}: fault overflow: a fault could not be recorded`);
-      mmio.write(registers.FSTS.offset, 4, BigInt(clear));
+  private drain(unit: IntelUnit): void {
+    const status = Number(unit.mmio.read(registers.FSTS.offset, 4));
+    if (status === 0) return;
+    this.log.write(`DMAR: DRHD: handling fault status reg ${status.toString(16)}`);
+    if ((status & FaultStatusBit.pending) !== 0) this.readRecords(unit, (status >>> 8) & 0xff);
+    const clear = FaultStatusBit.overflow | FaultStatusBit.pending | OLD_PAGE_REQUEST_OVERFLOW;
+    unit.mmio.write(registers.FSTS.offset, 4, BigInt(clear));
+  }
+
+  /** From the first record on, as long as they are filled. */
+  private readRecords(unit: IntelUnit, first: number): void {
+    const count = unit.capabilities.faultRecords + 1;
+    const base = unit.capabilities.faultRecordOffset * RECORD_BYTES;
+    for (let done = 0, index = first; done < count; done += 1, index = (index + 1) % count) {
+      const at = base + index * RECORD_BYTES;
+      const words = Uint32Array.from([0, 4, 8, 12], (offset) => Number(unit.mmio.read(at + offset, 4)));
+      if (!FaultRecord.fields.fault.isSet(words)) return;
+      unit.mmio.write(at + 12, 4, BigInt(0x80000000));
+      this.report(unit, words);
     }
   }
 
-  private readRecords(unit: FaultingUnit, mmio: MmioPort, status: number): void {
-    const capabilities = decodeCapabilities(
-      mmio.read(registers.CAP.offset, 8),
-      mmio.read(registers.ECAP.offset, 8),
-    );
-    const count = capabilities.faultRecords + 1;
-    let index = (status >>> 8) & 0xff;
-    for (let seen = 0; seen < count; seen += 1) {
-      const offset = capabilities.faultRecordOffset * 16 + index * 16;
-      const words = new Uint32Array(4);
-      words[3] = Number(mmio.read(offset + 12, 4));
-      if (!FaultRecord.fields.fault.isSet(words)) break;
-      for (let word = 0; word < 3; word += 1) words[word] = Number(mmio.read(offset + word * 4, 4));
-      mmio.write(offset + 12, 4, BigInt(FAULT_BIT));
-      const fault = this.decode(unit, words);
-      this.tell(fault);
-      this.report(fault);
-      index = (index + 1) % count;
-    }
-  }
-
-  private decode(unit: FaultingUnit, words: Uint32Array): FaultReport {
-    const { reason, sourceId, pasidPresent, pasid, address, execute, typeLow } = FaultRecord.fields;
-    const code = reason.get(words);
-    let access: FaultReport['access'] = typeLow.isSet(words) ? 'read' : 'write';
-    if (execute.isSet(words)) access = 'execute';
-    if (code >= 0x20 && code < 0x30) access = 'interrupt';
-    return {
+  private report(unit: IntelUnit, words: Uint32Array): void {
+    const field = FaultRecord.fields;
+    const reason = field.reason.get(words);
+    const ofInterrupt = reason >= FIRST_INTERRUPT_REASON && reason <= LAST_INTERRUPT_REASON;
+    const address = field.address.getBig(words);
+    const fault: FaultReport = {
       unit: unit.name,
-      segment: unit.segment,
-      requesterId: sourceId.get(words),
-      pasid: pasidPresent.isSet(words) ? pasid.get(words) : undefined,
-      address: address.getBig(words),
-      access,
-      reason: code,
+      requesterId: field.sourceId.get(words),
+      pasid: field.pasidPresent.isSet(words) ? field.pasid.get(words) : undefined,
+      address: ofInterrupt ? address >> 48n : address,
+      access: ofInterrupt ? 'interrupt' : accessOf(words),
+      reason,
     };
+    this.log.write(messageOf(fault));
+    this.trace.emit({
+      part: 'kernel/intel',
+      kind: 'fault',
+      text: messageOf(fault),
+      data: {
+        unit: fault.unit,
+        requesterId: fault.requesterId,
+        pasid: fault.pasid ?? null,
+        address: fault.address,
+        access: fault.access,
+        reason,
+      },
+    });
+    for (const listener of this.listeners) listener(fault);
   }
+}
 
-  private tell(fault: FaultReport): void {
-    const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
-    const id = fault.requesterId;
-    const device = `${hex(id >>> 8, 2)}:${hex((id >>> 3) & 31, 2)}.${id & 7}`;
-    const pasid = fault.pasid === undefined ? 'NO_PASID' : `PASID 0x${fault.pasid.toString(16)}`;
-    const kind = fault.access === 'interrupt' ? 'INTR-REMAP' : `DMA ${fault.access} ${pasid}`;
-    this.log.write(
-      `DMAR: [${kind}] Request device [${device}] fault addr 0x${fault.address.toString(16)} [fault reason 0x${hex(fault.reason, 2)}] ${faultMeaning(fault.reason)}`,
-    );
+function accessOf(words: Uint32Array): 'read' | 'write' | 'execute' {
+  const field = FaultRecord.fields;
+  if (field.execute.isSet(words) && field.pasidPresent.isSet(words)) return 'execute';
+  return field.typeLow.isSet(words) ? 'read' : 'write';
+}
+
+/** As the kernel prints it. */
+function messageOf({ requesterId, pasid, address, access, reason }: FaultReport): string {
+  const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
+  const device = `[${hex(requesterId >>> 8, 2)}:${hex((requesterId >>> 3) & 31, 2)}.${requesterId & 7}]`;
+  const why = `[fault reason 0x${hex(reason, 2)}] ${faultMeaning(reason)}`;
+  if (access === 'interrupt') {
+    return `DMAR: [INTR-REMAP] Request device ${device} fault index 0x${address.toString(16)} ${why}`;
   }
+  const kind = access === 'write' ? 'DMA Write' : 'DMA Read';
+  const tag = pasid === undefined ? 'NO_PASID' : `PASID 0x${pasid.toString(16)}`;
+  return `DMAR: [${kind} ${tag}] Request device ${device} fault addr 0x${address.toString(16)} ${why}`;
 }
