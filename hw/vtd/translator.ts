@@ -31,11 +31,11 @@ export function inInterruptRange(pageHigh: number, pageLow: number): boolean {
   return pageLow >>> 8 === INTERRUPT_RANGE && pageHigh === 0;
 }
 
+/** The caches of a translator; without IOTLB or paging-structure cache every walk starts at the top. */
 export interface TranslatorCaches {
-  readonly tags: Tags;
   readonly structures: StructureCaches;
-  readonly iotlb: Iotlb;
-  readonly paging: PagingCache;
+  readonly iotlb: Iotlb | undefined;
+  readonly paging: PagingCache | undefined;
 }
 
 export class Translator {
@@ -155,7 +155,7 @@ export class Translator {
     this.faultDisable = structures.faultDisable;
     this.space = structures.space;
     if (reason !== 0) return reason;
-    if (this.iotlb !== undefined && access <= 3 && !structures.ridPrivilege) {
+    if (this.memoMask !== 0 && access <= 3 && !structures.ridPrivilege) {
       this.memoRequester[slot] = requesterId;
       this.memoPasid[slot] = pasid;
       this.memoSpace[slot] = structures.space;

@@ -34,7 +34,7 @@ import { RegisterInvalidation } from './register-invalidation.ts';
 import { type Capabilities, FaultStatusBit, GlobalBit, TableMode } from './registers.ts';
 import { ReservedBits } from './reserved-bits.ts';
 import { ABORTED, RequestKind } from './structure-walker.ts';
-import { Translator, type TranslatorCaches } from './translator.ts';
+import { Translator } from './translator.ts';
 
 /** What a unit is built into. */
 export interface UnitSurroundings {
@@ -49,6 +49,15 @@ export interface UnitSurroundings {
   readonly onDeviceTlbInvalidation?: (invalidation: DeviceTlbInvalidation) => DeviceTlbAnswer;
   /** Software answered a group of page requests. */
   readonly onPageGroupResponse?: (response: PageGroupResponse) => void;
+}
+
+/** Everything a unit remembers until software invalidates it. */
+export interface UnitCaches {
+  readonly tags: Tags;
+  readonly structures: StructureCaches;
+  readonly iotlb: Iotlb;
+  readonly paging: PagingCache;
+  readonly interrupts: InterruptCache;
 }
 
 /** A translation that an ATS completion carries. Rights are false where nothing is granted. */
@@ -93,7 +102,7 @@ export class VtdUnit {
   readonly capabilities: Capabilities;
   readonly memory: PhysicalMemory;
   readonly file: RegisterFile;
-  readonly caches: TranslatorCaches & { readonly interrupts: InterruptCache };
+  readonly caches: UnitCaches;
   readonly faults: FaultLog;
   readonly queue: InvalidationQueue;
   readonly protectedMemory: ProtectedMemory;
