@@ -1,4 +1,5 @@
 /** What the application uses of IOMMUFD. */
+export { dumpTranslation } from '../intel/translation-dump.ts';
 export { MemoryFile } from '../process/memory-file.ts';
 export { IommufdContext, IommufdModule } from './context.ts';
 export { DeviceNodeFile, openDeviceNode } from './device-node.ts';
