@@ -30,6 +30,12 @@ export const commands: readonly CommandEntry[] = [
   },
   { name: 'replay', summary: 'run transcripts against the engine', load: () => import('./replay.ts') },
   { name: 'dmar', summary: 'show a DMAR table', load: () => import('./dmar.ts') },
+  { name: 'plan', summary: 'what an assignment takes, blocks and needs', load: () => import('./plan.ts') },
+  {
+    name: 'export',
+    summary: 'libvirt, QEMU, mdevctl, driverctl artefacts',
+    load: () => import('./export.ts'),
+  },
   { name: 'doctor', summary: 'check the environment', load: () => import('./doctor.ts') },
   {
     name: 'completion',
