@@ -15,7 +15,7 @@ export type {
   WalkRequest,
 } from './host/operations.ts';
 export type * from './host/state.ts';
-export type { Host, ProfileName } from './host.ts';
+export { buildHost, type Host, type HostOptions } from './host.ts';
 export type {
   FunctionDescription,
   HostDescription,
@@ -41,6 +41,7 @@ export * as iommufd from './kernel/iommufd/door.ts';
 export type { LinuxKernel } from './kernel/kernel.ts';
 export { Process, ProcessTable } from './kernel/process/process.ts';
 export { UserPages } from './kernel/process/user-pages.ts';
+export type { ProfileName } from './kernel/profile.ts';
 export { KERNEL_PROFILES } from './kernel/profile.ts';
 export type { DecodedField } from './layout.ts';
 export { PhysicalMemory } from './memory/physical-memory.ts';

@@ -29,6 +29,11 @@ interface Running {
   readonly slots: PlacedSlot[];
 }
 
+const BITS_IN_BYTE = Uint8Array.from(
+  { length: 256 },
+  (_, byte) => byte.toString(2).replaceAll('0', '').length,
+);
+
 /** User ids of owners with a limit start here; owner 0 is the superuser, who has none. */
 const FIRST_USER_ID = 1000;
 
@@ -183,6 +188,29 @@ export class Machine {
   write(guestAddress: bigint, bytes: Uint8Array): void {
     const running = this.requireRunning('write memory of');
     running.process.memory.write(this.userAddress(guestAddress, bytes.length), bytes);
+  }
+
+  /** @throws KernelError EINVAL: it doesn't run, or has no device in a container. */
+  setDirtyTracking(on: boolean): void {
+    const { vfio } = this.requireRunning('track dirty pages of');
+    if (vfio.open.length === 0)
+      throw new KernelError(
+        'EINVAL',
+        'no container',
+        `${this.name} has no device: there is no container that could track its pages`,
+        'Assign a device first.',
+      );
+    vfio.setDirtyTracking(on);
+  }
+
+  /** Pages reported dirty since the last call: one round of a migration. @throws KernelError EINVAL: not tracking. */
+  dirtyPages(): bigint {
+    const running = this.requireRunning('count dirty pages of');
+    let pages = 0;
+    for (const slot of running.slots) {
+      for (const byte of running.vfio.dirtyPages(mappedSlot(slot))) pages += BITS_IN_BYTE[byte];
+    }
+    return BigInt(pages);
   }
 
   private userAddress(guestAddress: bigint, lengthBytes: number): number {

@@ -4,6 +4,7 @@ import { readDmar } from '../acpi/dmar-reader.ts';
 import type { DeviceModel } from '../devices/model.ts';
 import type { HostDescription } from '../host-description.ts';
 import { type MemoryRange, PhysicalMemory } from '../memory/physical-memory.ts';
+import { PAGE_SIZE } from '../memory/types.ts';
 import { formatPciAddress } from '../pci/address.ts';
 import { buildHierarchy, bytesOfHex } from '../pci/from-description.ts';
 import type { PciFunction } from '../pci/function.ts';
@@ -22,6 +23,10 @@ const DEFAULT_MEMORY: readonly MemoryRange[] = [
   { start: 0x100000, end: 0x80000000 },
   { start: 0x100000000, end: 0x1080000000 },
 ];
+
+/** Frames come from 4 GiB up, where there is memory; on a small machine from 16 MiB up, above firmware and kernel. */
+const FIRST_ALLOCATED = 0x100000000;
+const FIRMWARE_END = 0x1000000;
 
 export class Hardware {
   readonly memory: PhysicalMemory;
@@ -79,6 +84,18 @@ export class Hardware {
     return [...this.models]
       .map(([of, model]) => ({ address: addressOf(of), model }))
       .sort((a, b) => (a.address < b.address ? -1 : 1));
+  }
+
+  /** Page frames that the kernel hands out: the largest run of memory from 4 GiB up, on a small machine the largest. */
+  get frames(): { readonly first: number; readonly count: number } {
+    const high = this.memory.ranges.filter((range) => range.end > FIRST_ALLOCATED);
+    let best = { first: FIRST_ALLOCATED / PAGE_SIZE, count: 0 };
+    for (const range of high.length > 0 ? high : this.memory.ranges) {
+      const first = Math.ceil(Math.max(range.start, FIRMWARE_END) / PAGE_SIZE);
+      const count = Math.floor(range.end / PAGE_SIZE) - first;
+      if (count > best.count) best = { first, count };
+    }
+    return best;
   }
 
   private mmio(base: bigint): MmioPort | undefined {

@@ -85,6 +85,8 @@ export interface HostOperations {
   removeMachine(name: string): void;
   /** Hot-plug: another memory slot above the present memory. */
   addMemory(machine: string, bytes: bigint): void;
+  /** Unplugs the slot that was plugged in last. */
+  removeMemory(machine: string): void;
   /** Gives a PCI function or an mdev to a machine, through a VFIO container of its own. */
   assign(machine: string, device: string): void;
   release(machine: string, device: string): void;

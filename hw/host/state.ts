@@ -291,10 +291,18 @@ export interface WalkState {
   readonly page: '4K' | '2M' | '1G' | undefined;
   /** What would answer now: the unit's IOTLB, or the tables. */
   readonly cached: 'iotlb' | 'none';
+  /** What the IOTLB would give: differs from `physical` when the tables changed and nobody invalidated it. */
+  readonly cachedPhysical: bigint | undefined;
   readonly steps: readonly WalkStepState[];
-  readonly fault:
-    | { readonly reason: number; readonly meaning: string; readonly recorded: boolean }
-    | undefined;
+  readonly fault: WalkFaultState | undefined;
+}
+
+export interface WalkFaultState {
+  /** 0: the request is aborted, and no fault is recorded. */
+  readonly reason: number;
+  readonly meaning: string;
+  /** False: a fault record is suppressed (fault processing disable) or would be lost. */
+  readonly recorded: boolean;
 }
 
 export interface RegisterState {

@@ -1,6 +1,7 @@
 /** A remapping unit as the screens show it: registers, invalidation queue and faults, read through its own registers. */
 import { type DeviceScope, type RemappingUnitStructure, ScopeType } from '../acpi/dmar.ts';
 import type { MmioPort } from '../port.ts';
+import { cacheContents } from '../vtd/cache-contents.ts';
 import { decodeDescriptor } from '../vtd/descriptors.ts';
 import { faultMeaning } from '../vtd/fault-reasons.ts';
 import { FaultRecord } from '../vtd/layouts.ts';
@@ -10,9 +11,12 @@ import {
   GlobalBit,
   registerList,
   registers,
+  TableMode,
 } from '../vtd/registers.ts';
-import type { DescriptorState, InvalidationQueueState, RegisterState } from './state.ts';
+import type { Hardware } from './hardware.ts';
+import type { DescriptorState, InvalidationQueueState, RegisterState, UnitState } from './state.ts';
 import { readWords, type WordMemory } from './tables.ts';
+import type { WiredUnit } from './wired-unit.ts';
 
 /** Descriptors shown at most: the newest. */
 const DESCRIPTORS_SHOWN = 128;
@@ -144,4 +148,29 @@ function scopePath(segment: number, scope: DeviceScope): string {
   const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
   const hops = scope.path.map((hop) => `${hex(hop.device, 2)}.${hop.function}`).join('/');
   return `${hex(segment, 4)}:${hex(scope.startBus, 2)}:${hops}`;
+}
+
+/** The whole unit. */
+export function unitState(wired: WiredUnit, hardware: Hardware): UnitState {
+  const { unit, structure } = wired;
+  const mmio: MmioPort = {
+    read: (offset, size) => unit.mmioRead(offset, size),
+    write: (offset, size, value) => unit.mmioWrite(offset, size, value),
+  };
+  const capabilities = capabilitiesFrom(mmio);
+  const status = globalStatus(mmio);
+  const mode = Number((mmio.read(registers.RTADDR.offset, 8) >> 10n) & 3n);
+  return {
+    name: wired.name,
+    registerBase: structure.registerBase,
+    segment: structure.segment,
+    translationEnabled: status.translation,
+    scalableMode: mode === TableMode.scalable,
+    interruptRemapping: status.interruptRemapping,
+    registers: registerStates(mmio, capabilities),
+    queue: queueState(mmio, hardware.memory, capabilities),
+    caches: cacheContents(unit),
+    faults: pendingFaults(mmio, capabilities),
+    scope: scopeTexts(structure),
+  };
 }

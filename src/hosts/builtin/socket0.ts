@@ -399,7 +399,7 @@ function switchWithoutAcs(): FunctionDescription[] {
       classCode: 0x120000,
       name: 'Xilinx Corporation 7-Series FPGA Hard PCIe block (AXI/debug)',
       className: 'Processing accelerators',
-      driver: null,
+      driver: 'xclmgmt',
       socket: 0,
       interruptPin: 1,
       baseAddresses: [{ index: 0, base: 0xab100000n }],

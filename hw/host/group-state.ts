@@ -1,0 +1,52 @@
+/** IOMMU groups as the screens show them, with the reason of each membership. */
+import type { Group } from '../kernel/iommu/group.ts';
+import { reasonOf } from '../kernel/iommu/grouping-reasons.ts';
+import type { LinuxKernel } from '../kernel/kernel.ts';
+import type { Machines } from './machines.ts';
+import type { GroupReason, GroupState } from './state.ts';
+
+export function groupState(kernel: LinuxKernel, machines: Machines, group: Group): GroupState {
+  return {
+    id: group.id,
+    name: group.name,
+    devices: group.devices.map((device) => device.name),
+    type: group.defaultDomain?.type,
+    reserved: kernel.iommu.reservedRegions(group).map((region) => ({
+      start: region.start,
+      end: region.end,
+      type: region.type,
+      because: region.because,
+    })),
+    reasons: reasons(kernel, group),
+    owner: owner(machines, group),
+    domain: group.domain?.name,
+  };
+}
+
+/** One reason per member; the first member of a larger group is told by what ties the next one to it. */
+function reasons(kernel: LinuxKernel, group: Group): GroupReason[] {
+  const all = group.devices.map((device): GroupReason => {
+    const decision = device.pci === undefined ? undefined : kernel.decisionOf(device.pci);
+    if (device.pci === undefined || decision === undefined)
+      return {
+        device: device.name,
+        with: undefined,
+        rule: 'not PCI',
+        detail: 'It was given a group of its own.',
+      };
+    const reason = reasonOf(device.pci, decision, kernel.acs);
+    return { ...reason, with: reason.with ?? undefined };
+  });
+  if (all.length > 1) {
+    const [first, second] = all;
+    all[0] = { ...second, device: first.device, with: second.device };
+  }
+  return all;
+}
+
+function owner(machines: Machines, group: Group): string {
+  const holder = machines.ownerOfGroup(group.id);
+  if (holder !== undefined) return holder.name;
+  const kernelUse = group.devices.some((device) => device.driver?.managesDma === false);
+  return kernelUse ? 'kernel' : 'nobody';
+}
