@@ -22,6 +22,8 @@ export interface TerminalOptions {
   readonly output: TerminalOutput;
   readonly mouse?: boolean;
   readonly clock?: Clock;
+  /** Leave the screen as it is, and write nothing to it: somebody else draws (a screen reader's lines). */
+  readonly plain?: boolean;
 }
 
 /** How long a lone escape waits for the rest of a sequence. Milliseconds; terminals send a sequence at once. */
@@ -37,11 +39,13 @@ export class Terminal {
   private readonly parser = new InputParser();
   private cancelFlush: (() => void) | undefined;
   private taken = false;
+  private mouse: boolean;
   private readonly decoder = new TextDecoder();
 
   constructor(options: TerminalOptions) {
     this.options = options;
     this.clock = options.clock ?? systemClock;
+    this.mouse = options.mouse === true;
     this.screen = new Screen(options.output);
   }
 
@@ -49,15 +53,14 @@ export class Terminal {
   enter(): void {
     if (this.taken) return;
     this.taken = true;
-    const { input, output, mouse } = this.options;
+    const { input, output, plain } = this.options;
     input.setEncoding?.('utf8');
     input.setRawMode?.(true);
     input.on('data', this.received);
     input.resume?.();
-    // Alternate screen, cleared once; no cursor; bracketed paste; mouse buttons in SGR form.
-    output.write(
-      `\u001b[?1049h\u001b[2J\u001b[?25l\u001b[?2004h${mouse === true ? '\u001b[?1002h\u001b[?1006h' : ''}`,
-    );
+    if (plain === true) return;
+    // Alternate screen, cleared once; no cursor; bracketed paste.
+    output.write(`\u001b[?1049h\u001b[2J\u001b[?25l\u001b[?2004h${this.mouse ? MOUSE_ON : ''}`);
     this.screen.start();
   }
 
@@ -67,10 +70,10 @@ export class Terminal {
     this.taken = false;
     this.screen.stop();
     this.cancelFlush?.();
-    const { input, output } = this.options;
+    const { input, output, plain } = this.options;
     input.off('data', this.received);
     try {
-      output.write(RESTORE);
+      if (plain !== true) output.write(RESTORE);
       input.setRawMode?.(false);
     } catch {
       // The window is gone: nothing to give back.
@@ -102,14 +105,26 @@ export class Terminal {
   }
 
   /** Lets another program have the terminal (a pager), then takes it again. */
-  async lend<Result>(use: () => Promise<Result>): Promise<Result> {
+  lend(use: () => void): void {
     this.leave();
     try {
-      return await use();
+      use();
     } finally {
       this.enter();
       this.screen.repaint();
     }
+  }
+
+  /** Writes the whole frame anew, whatever the terminal shows. */
+  repaint(): void {
+    if (!this.taken || this.options.plain === true) return;
+    this.options.output.write('\u001b[2J');
+    this.screen.repaint();
+  }
+
+  setMouse(on: boolean): void {
+    this.mouse = on;
+    if (this.taken && this.options.plain !== true) this.options.output.write(on ? MOUSE_ON : MOUSE_OFF);
   }
 
   /** Puts text into the clipboard of the terminal's user (OSC 52), also across ssh. */
@@ -133,5 +148,8 @@ export class Terminal {
   };
 }
 
+/** Buttons and drags, reported in SGR form. */
+const MOUSE_ON = '\u001b[?1002h\u001b[?1006h';
+const MOUSE_OFF = '\u001b[?1002l\u001b[?1006l';
 /** Attributes off, mouse off, bracketed paste off, cursor shown, alternate screen left. */
-const RESTORE = '\u001b[m\u001b[?1002l\u001b[?1006l\u001b[?2004l\u001b[?25h\u001b[?1049l';
+const RESTORE = `\u001b[m${MOUSE_OFF}\u001b[?2004l\u001b[?25h\u001b[?1049l`;

@@ -1,0 +1,161 @@
+/**
+ * Opens the console on a session. Everything that touches the terminal is here: taking it over, frames, signals,
+ * pager, files. What the console is and does is in console.ts, what it looks like in frame.ts.
+ */
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { render } from 'ink';
+import { plainText } from '../src/terminal/cells.ts';
+import { systemClock } from '../src/terminal/clock.ts';
+import { frameToSvg } from '../src/terminal/frame-svg.ts';
+import { Terminal } from '../src/terminal/terminal.ts';
+import type { Workspace } from '../src/workspace.ts';
+import { openTour } from './commands/guides.ts';
+import { FrameView } from './components/FrameView.tsx';
+import { loadInkTable } from './components/ink-table.ts';
+import { ReaderView } from './components/ReaderView.tsx';
+import { Console } from './console.ts';
+import { frameOf } from './frame.ts';
+import type { ConsoleOptions } from './options.ts';
+import { readingOf } from './reading.ts';
+import { watchSignals } from './signals.ts';
+
+export type {
+  ConsoleHandle,
+  ConsoleOptions,
+  ConsolePreferences,
+  SessionShelf,
+  ShelfEntry,
+} from './options.ts';
+
+/** Frames are at least so far apart. Milliseconds. */
+const FRAME = 16;
+
+/** Runs until the operator quits; the terminal is then as it was before. The workspace stays open: it is the caller's. */
+export async function openConsole(workspace: Workspace, options: ConsoleOptions): Promise<void> {
+  const clock = options.clock ?? systemClock;
+  const preferences = options.preferences ?? {};
+  const reader = options.screenReader === true;
+  const terminal = new Terminal({
+    input: options.input,
+    output: options.output,
+    mouse: options.mouse ?? preferences.mouse,
+    clock,
+    plain: reader,
+  });
+  const { screen } = terminal;
+  if (options.onFrame !== undefined) screen.onFrame = options.onFrame;
+
+  let ended = false;
+  let finish: () => void = () => {};
+  const finished = new Promise<void>((done) => {
+    finish = done;
+  });
+  let saved = 0;
+
+  let lastFrame = Number.NEGATIVE_INFINITY;
+  let waiting = false;
+  const changed = (): void => {
+    if (waiting || ended || !started) return;
+    const wait = lastFrame + FRAME - clock.now();
+    if (wait <= 0) return draw();
+    waiting = true;
+    clock.after(wait, () => {
+      waiting = false;
+      draw();
+    });
+  };
+
+  const console = new Console(workspace, {
+    clock,
+    shelf: options.sessions,
+    preferences,
+    prefer: options.prefer ?? (() => {}),
+    noColor: options.noColor === true,
+    ascii: options.ascii === true,
+    changed,
+    terminal: {
+      redraw: () => terminal.repaint(),
+      suspend: (resumed) => terminal.suspend(resumed),
+      copy: (text) => terminal.copy(text),
+      page: (text) => {
+        const { PAGER } = process.env;
+        if (options.signals !== true || PAGER === undefined || PAGER === '') return false;
+        terminal.lend(() =>
+          spawnSync('/bin/sh', ['-c', PAGER], { input: text, stdio: ['pipe', 'inherit', 'inherit'] }),
+        );
+        return true;
+      },
+      saveScreen: () => {
+        saved += 1;
+        const base = join(resolve(options.saveFolder ?? '.'), `vtdeck-screen-${saved}`);
+        const { columns, rows } = screen;
+        writeFileSync(`${base}.txt`, `${screen.lines.map((line) => plainText(line).trimEnd()).join('\n')}\n`);
+        writeFileSync(`${base}.svg`, frameToSvg(screen.lines, { columns, rows, title: 'vtdeck' }));
+        return [`${base}.txt`, `${base}.svg`];
+      },
+      setMouse: (on) => terminal.setMouse(on),
+      quit: () => end(),
+    },
+  });
+
+  // Ink never reads: keys are parsed by the terminal module. It draws onto the screen that writes only differences.
+  const nobody = Object.assign(new PassThrough(), {
+    isTTY: false,
+    setRawMode: () => {},
+    ref: () => {},
+    unref: () => {},
+  });
+  let started = false;
+  const view = () =>
+    reader ? (
+      <ReaderView reading={readingOf(console)} />
+    ) : (
+      <FrameView frame={frameOf(console, screen.columns, screen.rows)} />
+    );
+  terminal.onInput = (events) => console.handle(events);
+  const unwatch = options.signals === true ? watchSignals(terminal, () => end()) : () => {};
+  terminal.enter();
+  if (preferences.tourDone !== true && options.prefer !== undefined) openTour(console);
+  const instance = render(view(), {
+    stdout: (reader ? options.output : screen) as unknown as NodeJS.WriteStream,
+    stdin: nobody as unknown as NodeJS.ReadStream,
+    debug: !reader,
+    isScreenReaderEnabled: reader,
+    exitOnCtrlC: false,
+    patchConsole: false,
+  });
+  started = true;
+  lastFrame = clock.now();
+
+  function draw(): void {
+    if (ended) return;
+    lastFrame = clock.now();
+    instance.rerender(view());
+  }
+
+  function end(): void {
+    if (ended) return;
+    ended = true;
+    terminal.leave();
+    finish();
+  }
+
+  screen.on('resize', () => draw());
+  void loadInkTable().then(() => {
+    if (console.overlays.length > 0) changed();
+  });
+  options.onReady?.({
+    get lines() {
+      return screen.lines;
+    },
+    send: (events) => console.handle(events),
+    quit: () => end(),
+  });
+  await finished;
+  unwatch();
+  console.close();
+  instance.unmount();
+}

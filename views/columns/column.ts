@@ -1,0 +1,86 @@
+/** Columns as data, and how they share the width of a screen. */
+import { fitText, fitTextRight, textWidth } from '../../src/terminal/width.ts';
+import { type Line, plainOf, type Segment, styled } from '../format/line.ts';
+
+export interface Column<Row> {
+  readonly id: string;
+  readonly title: string;
+  /** Columns of the terminal; for the growing one the least it needs. */
+  readonly width: number;
+  /** The column that takes what is left over. */
+  readonly grows?: boolean;
+  readonly align?: 'right';
+  /** When it gets narrow the highest go first. 0: never goes. */
+  readonly priority: number;
+  cell(row: Row): Line;
+  /** What to sort by, where that is not the text of the cell. */
+  sortKey?(row: Row): string | number;
+}
+
+export interface PlacedColumn<Row> {
+  readonly column: Column<Row>;
+  readonly width: number;
+}
+
+const GAP = 1;
+
+/** Chooses and sizes the columns for a width. */
+export function placeColumns<Row>(columns: readonly Column<Row>[], width: number): PlacedColumn<Row>[] {
+  let kept = [...columns];
+  const needed = (): number => kept.reduce((sum, column) => sum + column.width + GAP, -GAP);
+  while (needed() > width && kept.length > 1) {
+    const least = kept.reduce((worst, column) => (column.priority >= worst.priority ? column : worst));
+    if (least.priority === 0) break;
+    kept = kept.filter((column) => column !== least);
+  }
+  const rest = Math.max(0, width - needed());
+  const growing = kept.filter((column) => column.grows === true);
+  return kept.map((column) => {
+    if (column.grows !== true) return { column, width: column.width };
+    const share = Math.floor(rest / growing.length);
+    return {
+      column,
+      width: column.width + share + (column === growing[0] ? rest - share * growing.length : 0),
+    };
+  });
+}
+
+/** The row's cells at their places, as one line. */
+export function rowLine<Row>(placed: readonly PlacedColumn<Row>[], row: Row): Line {
+  const parts: (string | Segment)[] = [];
+  placed.forEach(({ column, width }, index) => {
+    if (index > 0) parts.push(' ');
+    const cell = column.cell(row);
+    if (typeof cell === 'string') {
+      parts.push(column.align === 'right' ? fitTextRight(cell, width) : fitText(cell, width));
+      return;
+    }
+    let left = width;
+    const pad = ' '.repeat(Math.max(0, width - textWidth(plainOf(cell))));
+    if (column.align === 'right') parts.push(pad);
+    for (const part of cell) {
+      if (left <= 0) break;
+      const text = typeof part === 'string' ? part : part.text;
+      const columns = textWidth(text);
+      const fitted = columns > left ? fitText(text, left) : text;
+      parts.push(typeof part === 'string' ? fitted : styled(part.style, fitted));
+      left -= Math.min(columns, left);
+    }
+    if (column.align !== 'right') parts.push(pad);
+  });
+  return parts;
+}
+
+/** The titles, with an arrow at the column that the list is sorted by. */
+export function titleLine<Row>(
+  placed: readonly PlacedColumn<Row>[],
+  sort: { readonly column: string; readonly descending: boolean } | undefined,
+): string {
+  return placed
+    .map(({ column, width }) => {
+      const arrow = sort?.column === column.id ? (sort.descending ? '↓' : '↑') : '';
+      const title = `${column.title}${arrow}`;
+      return column.align === 'right' ? fitTextRight(title, width) : fitText(title, width);
+    })
+    .join(' ');
+}

@@ -1,0 +1,191 @@
+/** Acts on what the row under the cursor stands for. Each is an action of the registry; here it only gets its key. */
+import { act, actOnAll } from '../act.ts';
+import type { Console } from '../console.ts';
+import type { Command } from '../keymap.ts';
+import {
+  assign,
+  createMachine,
+  createMdev,
+  exerciseDma,
+  release,
+  setWalk,
+  startOrStop,
+  turnBit,
+} from './jobs.ts';
+
+/** An action whose argument `name` is the row's name, for all that are marked. */
+const simple = (
+  command: Pick<Command, 'id' | 'keys' | 'title' | 'subjects' | 'hint' | 'screens'>,
+  action: string,
+  argument: string,
+): Command => ({
+  ...command,
+  run: (console) => actOnAll(console, action, argument, console.chosenNames(command.subjects ?? []), {}),
+});
+
+function toggleAuxiliary(console: Console): void {
+  const names = console.chosenNames(['device']);
+  const on = names.length > 0 && console.hostState.device(names[0])?.auxiliaryMode === 'on';
+  actOnAll(console, on ? 'device.aux-disable' : 'device.aux-enable', 'device', names, {});
+}
+
+export const actCommands: readonly Command[] = [
+  {
+    id: 'device.auxiliary',
+    keys: ['x'],
+    title: 'auxiliary mode on or off',
+    subjects: ['device'],
+    hint: 'aux mode',
+    run: toggleAuxiliary,
+  },
+  {
+    id: 'mdev.create',
+    keys: ['c'],
+    title: 'create a mediated device',
+    subjects: ['device', 'mdev type', 'definition'],
+    hint: 'create mdev',
+    run: createMdev,
+  },
+  {
+    id: 'vm.assign',
+    keys: ['a'],
+    title: 'assign to a virtual machine',
+    subjects: ['device', 'mdev', 'machine'],
+    hint: 'assign',
+    run: assign,
+  },
+  {
+    id: 'vm.release',
+    keys: ['u'],
+    title: 'take back from its virtual machine',
+    subjects: ['device', 'mdev', 'machine'],
+    hint: 'release',
+    run: release,
+  },
+  {
+    id: 'device.dma',
+    keys: ['d'],
+    title: 'let it do DMA',
+    subjects: ['device', 'mdev'],
+    hint: 'DMA',
+    run: exerciseDma,
+  },
+  {
+    id: 'device.walk',
+    keys: ['t'],
+    title: 'walk the tables for an address',
+    subjects: ['device', 'mdev', 'event'],
+    hint: 'walk',
+    run: setWalk,
+  },
+  {
+    id: 'walk.target',
+    keys: ['t', 'i'],
+    title: 'walk another address',
+    screens: ['walk'],
+    hint: 'address',
+    run: setWalk,
+  },
+  {
+    id: 'walk.flip',
+    keys: ['f'],
+    title: 'the same walk with one bit turned over',
+    screens: ['walk'],
+    hint: 'turn a bit',
+    run: turnBit,
+  },
+  {
+    id: 'walk.unflip',
+    keys: ['F'],
+    title: 'the walk as it is again',
+    screens: ['walk'],
+    run: (console) =>
+      console.setWalk(console.walk === undefined ? undefined : { ...console.walk, flip: undefined }),
+  },
+  simple(
+    { id: 'device.bind', keys: ['b'], title: 'bind a driver', subjects: ['device'], hint: 'bind' },
+    'device.bind',
+    'device',
+  ),
+  simple(
+    { id: 'device.unbind', keys: ['B'], title: 'unbind the driver', subjects: ['device'] },
+    'device.unbind',
+    'device',
+  ),
+  simple(
+    { id: 'sriov.set', keys: ['V'], title: 'set the number of virtual functions', subjects: ['device'] },
+    'sriov.set',
+    'device',
+  ),
+  simple(
+    { id: 'device.reset', keys: ['R'], title: 'reset the function', subjects: ['device'] },
+    'device.reset',
+    'device',
+  ),
+  simple(
+    {
+      id: 'mdev.remove',
+      keys: ['D', 'Delete'],
+      title: 'remove the mediated device',
+      subjects: ['mdev'],
+      hint: 'remove',
+    },
+    'mdev.remove',
+    'uuid',
+  ),
+  simple(
+    { id: 'mdev.undefine', keys: ['D', 'Delete'], title: 'forget the definition', subjects: ['definition'] },
+    'mdev.undefine',
+    'uuid',
+  ),
+  {
+    id: 'vm.create',
+    keys: ['n'],
+    title: 'new virtual machine',
+    hint: 'new VM',
+    run: (console) => createMachine(console, () => {}),
+  },
+  {
+    id: 'vm.start-stop',
+    keys: ['r'],
+    title: 'start or stop the machine',
+    subjects: ['machine'],
+    hint: 'start/stop',
+    run: startOrStop,
+  },
+  simple({ id: 'vm.kill', keys: ['K'], title: 'kill the machine', subjects: ['machine'] }, 'vm.kill', 'vm'),
+  simple(
+    { id: 'vm.remove', keys: ['D', 'Delete'], title: 'remove the machine', subjects: ['machine'] },
+    'vm.remove',
+    'vm',
+  ),
+  simple(
+    { id: 'vm.add-memory', keys: ['+'], title: 'plug memory in', subjects: ['machine'] },
+    'vm.add-memory',
+    'vm',
+  ),
+  {
+    id: 'plan.pick',
+    keys: ['Space'],
+    title: 'take the device into the plan, or out of it',
+    screens: ['plan'],
+    hint: 'pick',
+    run: (console) => console.togglePick(),
+  },
+  {
+    id: 'events.pause',
+    keys: ['p'],
+    title: 'pause, or follow again',
+    screens: ['events'],
+    hint: 'pause',
+    run: (console) => console.togglePause(),
+  },
+  {
+    id: 'events.clear',
+    keys: ['C'],
+    title: 'forget the events',
+    screens: ['events'],
+    hint: 'clear',
+    run: (console) => act(console, 'fault.clear', {}),
+  },
+];

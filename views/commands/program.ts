@@ -1,0 +1,112 @@
+/** What concerns the program and the session rather than a row. */
+import type { Command } from '../keymap.ts';
+import { openHelp, openPalette, openTour } from './guides.ts';
+import { exportText, newSession, openEntry, removeSession, renameSession, restoreTime } from './sessions.ts';
+
+export const programCommands: readonly Command[] = [
+  {
+    id: 'palette',
+    keys: [':'],
+    title: 'command palette: every action by its name',
+    hint: 'command',
+    run: openPalette,
+  },
+  {
+    id: 'help',
+    keys: ['?', 'F1'],
+    title: 'help, made from the keys as they are now',
+    hint: 'help',
+    run: openHelp,
+  },
+  { id: 'tour', keys: ['F2'], title: 'the guided tour', run: openTour },
+  { id: 'undo', keys: ['z'], title: 'undo the last act', hint: 'undo', run: (console) => console.undo() },
+  { id: 'redo', keys: ['Z'], title: 'redo what was undone', run: (console) => console.redo() },
+  { id: 'raw', keys: ['y'], title: 'raw bytes or decoded fields', run: (console) => console.toggleRaw() },
+  {
+    id: 'copy',
+    keys: ['Y'],
+    title: 'copy the name under the cursor (OSC 52)',
+    run: (console) => console.copyName(),
+  },
+  {
+    id: 'copy.row',
+    keys: ['Ctrl-y'],
+    title: 'copy the details as text (OSC 52)',
+    run: (console) => console.copyDetail(),
+  },
+  { id: 'pager', keys: ['P'], title: 'the details in $PAGER', run: (console) => console.pageDetail() },
+  {
+    id: 'picture',
+    keys: ['Ctrl-s'],
+    title: 'save the screen as text and SVG',
+    run: (console) => console.saveScreen(),
+  },
+  { id: 'export', keys: ['e'], title: 'export for libvirt, QEMU, mdevctl …', run: exportText },
+  { id: 'save', keys: ['w'], title: 'save the session', run: (console) => console.save() },
+  {
+    id: 'theme',
+    keys: ['T'],
+    title: 'next theme (dark, light, 16 colours, none)',
+    run: (console) => console.nextTheme(),
+  },
+  { id: 'mouse', keys: ['F3'], title: 'mouse on or off', run: (console) => console.toggleMouse() },
+  {
+    id: 'redraw',
+    keys: ['Ctrl-l'],
+    title: 'draw the screen anew',
+    run: (console) => console.terminal.redraw(),
+  },
+  {
+    id: 'suspend',
+    keys: ['Ctrl-z'],
+    title: 'suspend, as other programs do',
+    run: (console) => console.suspend(),
+  },
+  {
+    id: 'quit',
+    keys: ['q', 'Ctrl-c'],
+    title: 'quit; the session is kept',
+    hint: 'quit',
+    run: (console) => console.quit(),
+  },
+  {
+    id: 'session.open',
+    keys: ['Enter'],
+    title: 'open the session, or show the host as of an act',
+    screens: ['sessions'],
+    subjects: ['session'],
+    hint: 'open',
+    run: openEntry,
+  },
+  {
+    id: 'session.new',
+    keys: ['n'],
+    title: 'new session',
+    screens: ['sessions'],
+    hint: 'new session',
+    run: newSession,
+  },
+  {
+    id: 'session.rename',
+    keys: ['r'],
+    title: 'rename the session',
+    screens: ['sessions'],
+    subjects: ['session'],
+    run: renameSession,
+  },
+  {
+    id: 'session.remove',
+    keys: ['D', 'Delete'],
+    title: 'move the session to the bin',
+    screens: ['sessions'],
+    subjects: ['session'],
+    run: removeSession,
+  },
+  {
+    id: 'session.now',
+    keys: ['.'],
+    title: 'come back from a past act to now',
+    screens: ['sessions'],
+    run: restoreTime,
+  },
+];

@@ -1,0 +1,672 @@
+/**
+ * The console without its drawing: which screen, where its cursor is, what lies on top, what is said. Keys come in as
+ * events, commands change this state or dispatch actions, and `frame.ts` draws it. No decision about the machine is
+ * made here: those are the engine's.
+ */
+import type { Host } from '../hw/index.ts';
+import type { Action } from '../src/actions/action.ts';
+import { describeArguments } from '../src/actions/arguments.ts';
+import { type ApplicationError, toApplicationError } from '../src/errors.ts';
+import type { Clock } from '../src/terminal/clock.ts';
+import type { InputEvent } from '../src/terminal/input.ts';
+import type { Outcome, Workspace } from '../src/workspace.ts';
+import { allCommands } from './commands/all.ts';
+import { DetailState } from './detail-state.ts';
+import type { Paint } from './format/line.ts';
+import { jumpToOwner, jumpToUser } from './jumps.ts';
+import { applies, type Command, KeyMap } from './keymap.ts';
+import { ListState } from './list/list-state.ts';
+import { rowsOf } from './list/row-source.ts';
+import { handleMouse } from './mouse.ts';
+import type { ConsolePreferences, SessionShelf } from './options.ts';
+import type { Overlay } from './overlays/overlay.ts';
+import { TextView } from './overlays/text-view.ts';
+import { screenOf, screens } from './screens/all.ts';
+import type { Screen, ScreenContext, ScreenId, Subject, WalkTarget } from './screens/screen.ts';
+import { TextField } from './text-field.ts';
+import { isThemeName, type ThemeName, themes } from './theme.ts';
+
+/** What the console needs of the terminal around it. */
+export interface ConsoleTerminal {
+  redraw(): void;
+  suspend(resumed: (stopped: boolean) => void): void;
+  copy(text: string): void;
+  /** Shows a text in the operator's pager; false: there is none. */
+  page(text: string): boolean;
+  /** Writes the frame as it is to files; their names. */
+  saveScreen(): readonly string[];
+  setMouse(on: boolean): void;
+  quit(): void;
+}
+
+export interface ConsoleSetup {
+  readonly terminal: ConsoleTerminal;
+  readonly clock: Clock;
+  readonly shelf: SessionShelf | undefined;
+  readonly preferences: ConsolePreferences;
+  readonly prefer: (change: Partial<ConsolePreferences>) => void;
+  readonly noColor: boolean;
+  readonly ascii: boolean;
+  /** Something changed: a frame is due. */
+  readonly changed: () => void;
+}
+
+export interface Message {
+  readonly kind: 'info' | 'warning' | 'error';
+  readonly text: string;
+  readonly remedy: string | undefined;
+}
+
+interface Place {
+  readonly screen: ScreenId;
+  readonly row: string | undefined;
+}
+
+/** How long a message that asks for nothing stays. Milliseconds. */
+const FADE = 6000;
+
+export class Console {
+  workspace: Workspace;
+  readonly terminal: ConsoleTerminal;
+  readonly shelf: SessionShelf | undefined;
+  readonly keymap: KeyMap;
+  paint: Paint;
+  screenId: ScreenId = 'topology';
+  readonly overlays: Overlay[] = [];
+  message: Message | undefined;
+  readonly detail = new DetailState();
+  raw = false;
+  walk: WalkTarget | undefined;
+  readonly picks = new Set<string>();
+  pausedAt: number | undefined;
+  /** The filter while it is typed. */
+  filterField: TextField | undefined;
+  lastAddress = '0x1000';
+  /** Size and places of the last frame, for paging and for the mouse. */
+  columns = 80;
+  rows = 24;
+  listTop = 0;
+  pageRows = 10;
+  /** True while the detail covers the list: there is no room for both. */
+  detailCovers = false;
+  tabs: readonly { readonly from: number; readonly to: number; readonly screen: ScreenId }[] = [];
+  private readonly setup: ConsoleSetup;
+  private readonly lists = new Map<ScreenId, { state: ListState<unknown>; key: string }>();
+  private readonly behind: Place[] = [];
+  private readonly ahead: Place[] = [];
+  private themeName: ThemeName;
+  private mouseOn: boolean;
+  private fade: (() => void) | undefined;
+  private detailKey = '';
+  private shelfRevision = 0;
+  private unsubscribe: () => void;
+
+  constructor(workspace: Workspace, setup: ConsoleSetup) {
+    this.workspace = workspace;
+    this.setup = setup;
+    this.terminal = setup.terminal;
+    this.shelf = setup.shelf;
+    this.keymap = new KeyMap(allCommands, setup.preferences.keys);
+    this.themeName = setup.noColor
+      ? 'none'
+      : isThemeName(setup.preferences.theme)
+        ? setup.preferences.theme
+        : 'dark';
+    this.mouseOn = setup.preferences.mouse === true;
+    this.paint = { theme: themes[this.themeName], ascii: setup.ascii };
+    this.unsubscribe = workspace.subscribe(setup.changed);
+    const notice = [...workspace.notices, ...this.keymap.problems][0];
+    if (workspace.readOnlyReason !== undefined) this.warn(`read-only: ${workspace.readOnlyReason}`);
+    else if (notice !== undefined) this.warn(notice);
+  }
+
+  /** The machine as it is now. */
+  get hostState(): Host {
+    return this.workspace.host;
+  }
+
+  get screen(): Screen {
+    return screenOf(this.screenId);
+  }
+
+  get context(): ScreenContext {
+    const { workspace, raw, walk, picks, pausedAt, shelf } = this;
+    const folded = this.listOf(this.screenId).state.folded;
+    return {
+      host: workspace.host,
+      workspace,
+      folded,
+      raw,
+      walk,
+      picks,
+      planMachine: undefined,
+      pausedAt,
+      shelf,
+    };
+  }
+
+  /** The list of the screen, with rows as of now. */
+  get list(): ListState<unknown> {
+    const entry = this.listOf(this.screenId);
+    const { walk } = this;
+    const key = [
+      this.workspace.sessionName,
+      this.workspace.version,
+      entry.state.revision,
+      this.shelfRevision,
+      this.pausedAt,
+      this.screenId === 'walk' && walk !== undefined
+        ? `${walk.device} ${walk.pasid} ${walk.iova} ${walk.access} ${walk.flip?.address} ${walk.flip?.bit}`
+        : '',
+      this.screenId === 'plan' ? [...this.picks].join() : '',
+    ].join('|');
+    if (entry.key !== key) {
+      entry.key = key;
+      const { context, screen } = this;
+      entry.state.setRows(
+        guarded(() => screen.rows(context), rowsOf<unknown>([])),
+        screen.columns(context),
+      );
+    }
+    return entry.state;
+  }
+
+  get row(): unknown {
+    return this.list.current;
+  }
+
+  subject(): Subject | undefined {
+    const { row } = this;
+    return row === undefined ? undefined : this.screen.subject(row);
+  }
+
+  /** Names of the marked rows of these kinds; without marks of the row under the cursor. */
+  chosenNames(kinds: readonly Subject['kind'][]): string[] {
+    const names: string[] = [];
+    for (const row of this.list.chosen()) {
+      const subject = this.screen.subject(row);
+      if (subject !== undefined && kinds.includes(subject.kind) && !names.includes(subject.name))
+        names.push(subject.name);
+    }
+    return names;
+  }
+
+  applies(command: Command): boolean {
+    return applies(command, this.screenId, this.subject()?.kind);
+  }
+
+  /** Arguments of an action that the row under the cursor already answers. */
+  argumentsAtHand(action: Action): Record<string, string> {
+    const subject = this.subject();
+    const given: Record<string, string> = {};
+    if (subject === undefined) return given;
+    const answers: Partial<Record<Subject['kind'], readonly string[]>> = {
+      device: ['device', 'parent'],
+      mdev: ['uuid', 'device'],
+      machine: ['vm'],
+      definition: ['uuid'],
+    };
+    for (const argument of describeArguments(action.arguments)) {
+      if (answers[subject.kind]?.includes(argument.name) === true) {
+        const candidates = action.candidates?.(this.hostState, argument.name, {}) ?? [];
+        if (candidates.length === 0 || candidates.includes(subject.name)) given[argument.name] = subject.name;
+      } else if (subject.kind === 'mdev type' && argument.name === 'parent') given.parent = subject.parent;
+      else if (subject.kind === 'mdev type' && argument.name === 'type') given.type = subject.type;
+    }
+    return given;
+  }
+
+  /** A candidate as a person knows it: the name beside the address. */
+  label(value: string): string {
+    const node = this.hostState.device(value);
+    if (node !== undefined) return `${value}  ${node.name ?? node.className}`;
+    const mdev =
+      value.length === 36 ? this.hostState.mdevs().find((candidate) => candidate.uuid === value) : undefined;
+    return mdev === undefined ? value : `${value}  ${mdev.type} on ${mdev.parent}`;
+  }
+
+  // Events
+
+  handle(events: readonly InputEvent[]): void {
+    for (const event of events) this.handleOne(event);
+    this.setup.changed();
+  }
+
+  private handleOne(event: InputEvent): void {
+    const overlay = this.overlays.at(-1);
+    if (overlay !== undefined) return overlay.handle(event);
+    if (event.type === 'mouse') return handleMouse(this, event);
+    if (this.filterField !== undefined) return this.typeFilter(this.filterField, event);
+    if (event.type !== 'key') return;
+    const command = this.keymap.find(event.key, this.screenId, this.subject()?.kind);
+    if (command === undefined) {
+      if (event.key !== 'Unknown') this.say(`${event.key} does nothing here; ? shows the keys`);
+      return;
+    }
+    this.attempt(() => command.run(this));
+  }
+
+  /** Runs what may throw and says what went wrong. */
+  attempt(run: () => void): void {
+    try {
+      run();
+    } catch (thrown) {
+      this.failWith(toApplicationError(thrown));
+    }
+  }
+
+  dispatch(name: string, args: Readonly<Record<string, unknown>>): Outcome {
+    return this.workspace.dispatch(name, args);
+  }
+
+  // What is said
+
+  say(text: string): void {
+    this.tell({ kind: 'info', text, remedy: undefined });
+  }
+
+  warn(text: string): void {
+    this.tell({ kind: 'warning', text, remedy: undefined });
+  }
+
+  fail(text: string, remedy?: string): void {
+    this.tell({ kind: 'error', text, remedy });
+  }
+
+  failWith(error: ApplicationError, before = ''): void {
+    this.fail(`${before}${error.message} (${error.code})`, error.remedy);
+  }
+
+  private tell(message: Message): void {
+    this.fade?.();
+    this.fade = undefined;
+    this.message = message;
+    if (message.kind === 'info') {
+      this.fade = this.setup.clock.after(FADE, () => {
+        this.message = undefined;
+        this.setup.changed();
+      });
+    }
+    this.setup.changed();
+  }
+
+  push(overlay: Overlay): void {
+    this.overlays.push(overlay);
+  }
+
+  pop(): void {
+    this.overlays.pop();
+  }
+
+  // Places
+
+  go(screen: ScreenId, row?: string): void {
+    if (screen !== this.screenId) {
+      this.behind.push(this.place());
+      if (this.behind.length > 100) this.behind.shift();
+      this.ahead.length = 0;
+      this.show(screen);
+    }
+    if (row !== undefined) this.standOn(row);
+  }
+
+  private place(): Place {
+    const { list } = this;
+    return { screen: this.screenId, row: list.count > 0 ? list.id(list.cursor) : undefined };
+  }
+
+  private show(screen: ScreenId): void {
+    this.screenId = screen;
+    this.detail.focused = false;
+    this.detail.open = this.detail.open && !this.detailCovers;
+    this.detail.top = 0;
+    this.filterField = undefined;
+  }
+
+  historyBack(): void {
+    const place = this.behind.pop();
+    if (place === undefined) return this.say('this is where you began');
+    this.ahead.push(this.place());
+    this.show(place.screen);
+    if (place.row !== undefined) this.list.moveToId(place.row);
+  }
+
+  historyForward(): void {
+    const place = this.ahead.pop();
+    if (place === undefined) return this.say('there is nothing ahead');
+    this.behind.push(this.place());
+    this.show(place.screen);
+    if (place.row !== undefined) this.list.moveToId(place.row);
+  }
+
+  get trail(): readonly ScreenId[] {
+    return this.behind.slice(-2).map((place) => place.screen);
+  }
+
+  /** Puts the cursor of this screen on a row, unfolding what hides it, also if it only comes with the next rows. */
+  standOn(id: string): void {
+    const entry = this.listOf(this.screenId);
+    if (this.list.moveToId(id)) return;
+    if (entry.state.folded.size > 0 || entry.state.filter !== '') {
+      entry.state.folded.clear();
+      entry.state.setFilter('');
+      entry.state.revision += 1;
+      if (this.list.moveToId(id)) return;
+    }
+    entry.state.wish(id);
+  }
+
+  stepBack(): void {
+    const { list, detail } = this;
+    if (this.message !== undefined && this.message.kind !== 'info') this.message = undefined;
+    else if (list.rangeFrom !== undefined) list.rangeFrom = undefined;
+    else if (detail.open && !this.screen.detailAlways) {
+      detail.open = false;
+      detail.focused = false;
+    } else if (detail.focused) detail.focused = false;
+    else if (list.marks.size > 0) list.marks.clear();
+    else if (list.filter !== '') list.setFilter('');
+    else if (this.workspace.travellingAt !== undefined) this.workspace.travel(undefined);
+    else if (this.behind.length > 0) this.historyBack();
+  }
+
+  jumpToOwner(): void {
+    jumpToOwner(this);
+  }
+
+  jumpToUser(): void {
+    jumpToUser(this);
+  }
+
+  // Within a screen
+
+  move(by: number): void {
+    if (this.detail.focused) this.detail.move(by);
+    else {
+      this.list.move(by);
+      if (!this.detail.focused) this.detail.top = 0;
+    }
+  }
+
+  foldOrUp(): void {
+    const { detail, list, screen, row } = this;
+    if (detail.focused && detail.showsBytes) return detail.moveByte(-1);
+    if (row === undefined || detail.focused) return;
+    const id = screen.rowId(row);
+    if (screen.foldable?.(row) === true && !list.folded.has(id)) return list.toggleFold(id);
+    const parent = screen.parentId?.(row);
+    if (parent !== undefined) list.moveToId(parent);
+  }
+
+  unfoldOrDown(): void {
+    const { detail, list, screen, row } = this;
+    if (detail.focused && detail.showsBytes) return detail.moveByte(1);
+    if (row === undefined || detail.focused || screen.foldable?.(row) !== true) return;
+    const id = screen.rowId(row);
+    if (list.folded.has(id)) list.toggleFold(id);
+    else list.move(1);
+  }
+
+  foldAll(): void {
+    const { list, screen } = this;
+    if (list.folded.size > 0) list.folded.clear();
+    else {
+      for (let position = 0; position < list.count; position += 1) {
+        const row = list.at(position);
+        if (screen.foldable?.(row) === true) list.folded.add(screen.rowId(row));
+      }
+    }
+    list.revision += 1;
+  }
+
+  openDetail(): void {
+    if (this.row === undefined) return;
+    this.detail.open = true;
+    this.detail.top = 0;
+    if (this.detailCovers) this.detail.focused = true;
+  }
+
+  nextPane(): void {
+    if (!this.detail.open && this.screen.detailAlways !== true) this.openDetail();
+    this.detail.open = true;
+    this.detail.focused = !this.detail.focused;
+  }
+
+  sortNext(): void {
+    const columns = this.screen.columns(this.context);
+    this.list.sortNext(columns);
+    const { sort } = this.list;
+    this.say(
+      sort === undefined
+        ? 'in the order of the machine'
+        : `sorted by ${columns.find((column) => column.id === sort.column)?.title}`,
+    );
+  }
+
+  sortReversed(): void {
+    this.list.sortReversed(this.screen.columns(this.context));
+  }
+
+  mark(): void {
+    const { list } = this;
+    list.toggleMark(list.cursor);
+    list.move(1);
+  }
+
+  markRange(): void {
+    const { list } = this;
+    if (list.rangeFrom === undefined) {
+      list.rangeFrom = list.cursor;
+      this.say('range begins here; move, then v again');
+    } else list.markRange();
+  }
+
+  markAll(): void {
+    const { list } = this;
+    if (list.marks.size > 0) return list.marks.clear();
+    for (let position = 0; position < list.count; position += 1) {
+      if (this.screen.subject(list.at(position)) !== undefined) list.marks.add(list.id(position));
+    }
+  }
+
+  clearMarks(): void {
+    this.list.marks.clear();
+  }
+
+  togglePick(): void {
+    const { row } = this;
+    if (row === undefined) return;
+    const id = this.screen.rowId(row);
+    if (!this.picks.delete(id)) this.picks.add(id);
+  }
+
+  startFilter(): void {
+    this.filterField = new TextField(this.list.filter);
+  }
+
+  private typeFilter(field: TextField, event: InputEvent): void {
+    if (event.type === 'key' && (event.key === 'Enter' || event.key === 'Tab')) this.filterField = undefined;
+    else if (event.type === 'key' && (event.key === 'Esc' || event.key === 'Ctrl-c')) {
+      this.filterField = undefined;
+      this.list.setFilter('');
+    } else if (event.type === 'key' && (event.key === 'Down' || event.key === 'Up'))
+      this.move(event.key === 'Down' ? 1 : -1);
+    else if (field.handle(event)) this.list.setFilter(field.value);
+  }
+
+  /** The detail of the row under the cursor, made when something it depends on has changed. */
+  updateDetail(): void {
+    const { row, screen } = this;
+    const id = row === undefined ? '' : screen.rowId(row);
+    const key = [this.screenId, this.listOf(this.screenId).key, id, this.raw].join('|');
+    if (key === this.detailKey) return;
+    this.detailKey = key;
+    const { context } = this;
+    const hex =
+      row !== undefined && this.raw ? guarded(() => screen.hex?.(row, context), undefined) : undefined;
+    if (hex !== undefined) this.detail.setBytes(hex);
+    else
+      this.detail.setSections(
+        row === undefined
+          ? []
+          : guarded(
+              () => screen.detail(row, context),
+              [{ title: 'No details', lines: ['They can’t be read now.'] }],
+            ),
+      );
+  }
+
+  toggleRaw(): void {
+    this.raw = !this.raw;
+    if (!this.detail.open) this.openDetail();
+    this.detail.top = 0;
+    this.say(this.raw ? 'raw bytes' : 'decoded fields');
+  }
+
+  setWalk(walk: WalkTarget | undefined): void {
+    this.walk = walk;
+  }
+
+  /** The entry that the step under the cursor read. */
+  walkStep():
+    | { readonly structure: string; readonly address: bigint; readonly words: Uint32Array }
+    | undefined {
+    const row = this.row as { step?: { structure: string; address: bigint; words: Uint32Array } } | undefined;
+    return this.screenId === 'walk' ? row?.step : undefined;
+  }
+
+  togglePause(): void {
+    this.pausedAt = this.pausedAt === undefined ? (this.hostState.events().at(-1)?.sequence ?? 0) : undefined;
+    this.say(this.pausedAt === undefined ? 'following' : 'paused: newer events are held back');
+  }
+
+  // The session and the program
+
+  undo(): void {
+    this.tellOutcome(this.workspace.undo());
+  }
+
+  redo(): void {
+    this.tellOutcome(this.workspace.redo());
+  }
+
+  save(): void {
+    this.tellOutcome(this.workspace.save());
+  }
+
+  private tellOutcome(outcome: Outcome): void {
+    if (outcome.ok) this.say(outcome.summary);
+    else this.failWith(outcome.error);
+  }
+
+  openSession(open: () => Workspace): void {
+    const next = open();
+    this.unsubscribe();
+    this.workspace.close();
+    this.workspace = next;
+    this.unsubscribe = next.subscribe(this.setup.changed);
+    this.walk = undefined;
+    this.picks.clear();
+    this.pausedAt = undefined;
+    this.lists.clear();
+    this.behind.length = 0;
+    this.ahead.length = 0;
+    this.show('topology');
+    this.say(
+      next.readOnlyReason === undefined
+        ? `session ${next.sessionName}`
+        : `session ${next.sessionName}, read-only: ${next.readOnlyReason}`,
+    );
+  }
+
+  refresh(): void {
+    this.shelfRevision += 1;
+  }
+
+  copyName(): void {
+    const subject = this.subject();
+    if (subject !== undefined) this.copy(subject.name, subject.name.split('\n')[0]);
+  }
+
+  copyDetail(): void {
+    this.updateDetail();
+    this.copy(this.detail.text(), 'the details');
+  }
+
+  copy(text: string, what: string): void {
+    this.terminal.copy(text);
+    this.say(`${what} is in the clipboard, if the terminal allows it (OSC 52)`);
+  }
+
+  pageDetail(): void {
+    this.updateDetail();
+    const text = this.detail.text();
+    if (this.terminal.page(text)) return;
+    this.push(new TextView({ title: 'Details', lines: () => text.split('\n'), onClose: () => this.pop() }));
+  }
+
+  saveScreen(): void {
+    this.say(`screen saved: ${this.terminal.saveScreen().join(', ')}`);
+  }
+
+  suspend(): void {
+    this.terminal.suspend((stopped) => {
+      if (!stopped) this.warn('nothing here can continue a stopped program: not suspended');
+      this.setup.changed();
+    });
+  }
+
+  nextTheme(): void {
+    const names = Object.keys(themes).filter(isThemeName);
+    this.themeName = names[(names.indexOf(this.themeName) + 1) % names.length];
+    this.paint = { ...this.paint, theme: themes[this.themeName] };
+    this.prefer({ theme: this.themeName });
+    this.say(`theme ${this.themeName}`);
+  }
+
+  toggleMouse(): void {
+    this.mouseOn = !this.mouseOn;
+    this.terminal.setMouse(this.mouseOn);
+    this.prefer({ mouse: this.mouseOn });
+    this.say(this.mouseOn ? 'mouse on: click selects, wheel scrolls' : 'mouse off');
+  }
+
+  prefer(change: Partial<ConsolePreferences>): void {
+    this.setup.prefer(change);
+  }
+
+  quit(): void {
+    this.terminal.quit();
+  }
+
+  close(): void {
+    this.fade?.();
+    this.unsubscribe();
+    this.workspace.close();
+  }
+
+  private listOf(id: ScreenId): { state: ListState<unknown>; key: string } {
+    let entry = this.lists.get(id);
+    if (entry === undefined) {
+      const screen = screenOf(id);
+      entry = { state: new ListState<unknown>((row) => screen.rowId(row)), key: '' };
+      this.lists.set(id, entry);
+    }
+    return entry;
+  }
+}
+
+/** What a screen makes of the machine; a screen that can't read it must not take the console down. */
+function guarded<Result>(make: () => Result, otherwise: Result): Result {
+  try {
+    return make();
+  } catch {
+    return otherwise;
+  }
+}
+
+/** The digit of a screen: 1 to 9 and 0; the others have none. */
+export function digitOf(id: ScreenId): string {
+  const at = screens.findIndex((screen) => screen.id === id);
+  return at < 9 ? String(at + 1) : at === 9 ? '0' : '';
+}

@@ -1,0 +1,147 @@
+/** Lines of text with meaning, and how they become exactly one row of the terminal. */
+import { characterWidth, fitText, lineText, textWidth } from '../../src/terminal/width.ts';
+import type { StyleName, Theme } from '../theme.ts';
+
+export interface Segment {
+  readonly text: string;
+  readonly style: StyleName;
+}
+
+/** Text, or text in parts that mean different things. */
+export type Line = string | readonly (string | Segment)[];
+
+export interface Paint {
+  readonly theme: Theme;
+  /** Draw with ASCII only. */
+  readonly ascii: boolean;
+}
+
+export function styled(style: StyleName, text: string): Segment {
+  return { text, style };
+}
+
+export function plainOf(line: Line): string {
+  if (typeof line === 'string') return line;
+  return line.map((part) => (typeof part === 'string' ? part : part.text)).join('');
+}
+
+/**
+ * The line as exactly `columns` columns, cut or padded, with the styles of its parts on top of `base`.
+ */
+export function paintLine(line: Line, columns: number, paint: Paint, base: StyleName = 'plain'): string {
+  if (columns <= 0) return '';
+  const ground = paint.theme[base];
+  const cutMark = paint.ascii ? '~' : '…';
+  if (typeof line === 'string') {
+    return wrap(fitText(drawable(line, paint.ascii), columns, cutMark), ground);
+  }
+  let painted = '';
+  let left = columns;
+  for (let at = 0; at < line.length && left > 0; at += 1) {
+    const part = line[at];
+    const text = drawable(typeof part === 'string' ? part : part.text, paint.ascii);
+    const own = typeof part === 'string' ? '' : paint.theme[part.style];
+    const width = textWidth(text);
+    const more =
+      width === left && at + 1 < line.length && line.slice(at + 1).some((next) => plainOf([next]) !== '');
+    const fitted = width > left || more ? fitText(width > left ? text : `${text} `, left, cutMark) : text;
+    painted += wrap(fitted, join(ground, own));
+    left -= Math.min(width, left);
+  }
+  if (left > 0) painted += wrap(' '.repeat(left), ground);
+  return painted;
+}
+
+function join(ground: string, own: string): string {
+  if (ground === '') return own;
+  return own === '' ? ground : `${ground};${own}`;
+}
+
+function wrap(text: string, style: string): string {
+  return style === '' ? text : `\u001b[${style}m${text}\u001b[0m`;
+}
+
+const ASCII: Readonly<Record<string, string>> = {
+  '…': '~',
+  '│': '|',
+  '─': '-',
+  '┌': '+',
+  '┐': '+',
+  '└': '+',
+  '┘': '+',
+  '├': '+',
+  '┤': '+',
+  '▸': '>',
+  '▾': 'v',
+  '›': '>',
+  '·': '.',
+  '•': '*',
+  '✓': '+',
+  '✗': 'x',
+  '→': '>',
+  '←': '<',
+  '↑': '^',
+  '↓': 'v',
+  '●': '*',
+  '○': 'o',
+  '█': '#',
+  '▒': '-',
+  '░': '.',
+  '▏': '|',
+  '×': 'x',
+  '≥': '>',
+  '≤': '<',
+  '–': '-',
+  '—': '-',
+  '“': '"',
+  '”': '"',
+  '’': "'",
+};
+
+/** Text that can stand on a line: no control characters, and in ASCII mode nothing but ASCII, of the same width. */
+function drawable(text: string, ascii: boolean): string {
+  let plain = true;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 0x20 || code >= 0x7f) {
+      plain = false;
+      break;
+    }
+  }
+  if (plain) return text;
+  const safe = lineText(text);
+  if (!ascii) return safe;
+  let result = '';
+  for (const character of safe) {
+    const code = character.codePointAt(0) as number;
+    if (code < 0x7f) result += character;
+    else result += ASCII[character] ?? '?'.repeat(characterWidth(code));
+  }
+  return result;
+}
+
+/** Breaks text into lines of at most `columns`, at spaces where there are any. */
+export function wrapText(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  for (const paragraph of text.split('\n')) {
+    let line = '';
+    for (const word of paragraph.split(' ')) {
+      const candidate = line === '' ? word : `${line} ${word}`;
+      if (textWidth(candidate) <= columns) {
+        line = candidate;
+        continue;
+      }
+      if (line !== '') lines.push(line);
+      line = word;
+      while (textWidth(line) > columns && columns > 0) {
+        const piece = fitText(line, columns + 1, '')
+          .trimEnd()
+          .slice(0, Math.max(1, columns));
+        lines.push(piece);
+        line = line.slice(piece.length);
+      }
+    }
+    lines.push(line);
+  }
+  return lines;
+}

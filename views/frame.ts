@@ -1,0 +1,289 @@
+/** From the console's state to a frame: painted lines of exactly the terminal's size, and what lies on top of them. */
+import { fitText, textWidth } from '../src/terminal/width.ts';
+import { placeColumns, rowLine, titleLine } from './columns/column.ts';
+import { type Console, digitOf, type Message } from './console.ts';
+import { type Line, paintLine, plainOf, type Segment, styled, wrapText } from './format/line.ts';
+import type { OverlayTable } from './overlays/overlay.ts';
+import { screenOf, screens } from './screens/all.ts';
+import type { ScreenContext } from './screens/screen.ts';
+
+/** An overlay, painted, with its place. */
+export interface FrameOverlay {
+  readonly left: number;
+  readonly top: number;
+  /** Outside, border included. */
+  readonly width: number;
+  readonly height: number;
+  readonly title: string;
+  readonly lines: readonly string[];
+  readonly table: OverlayTable | undefined;
+  readonly footer: string;
+}
+
+export interface Frame {
+  readonly columns: number;
+  readonly rows: number;
+  readonly lines: readonly string[];
+  readonly overlay: FrameOverlay | undefined;
+  readonly ascii: boolean;
+}
+
+/** From this width on, list and details stand side by side. */
+const SIDE_BY_SIDE = 110;
+
+export function frameOf(console: Console, columns: number, rows: number): Frame {
+  console.columns = columns;
+  console.rows = rows;
+  const { screen, detail, context } = console;
+  const beside = columns >= SIDE_BY_SIDE;
+  const stacked = screen.detailAlways === true && !beside;
+  console.detailCovers = !beside && !stacked;
+  if (detail.open && console.detailCovers) detail.focused = true;
+
+  const banner = screen.banner?.(context);
+  const head = [tabLine(console, columns), placeLine(console, context, columns)];
+  if (banner !== undefined && rows > 10)
+    head.push(paintLine([' ', ...partsOf(banner)], columns, console.paint));
+  const foot = footLines(console, context, columns, rows);
+  const bodyRows = Math.max(1, rows - head.length - foot.length);
+  const showDetail = detail.open || screen.detailAlways === true;
+  if (showDetail) console.updateDetail();
+
+  const body: string[] = [];
+  if (showDetail && console.detailCovers) {
+    console.pageRows = bodyRows;
+    body.push(...detailLines(console, columns, bodyRows));
+  } else if (showDetail && beside) {
+    const left = Math.floor(columns * (screen.detailAlways === true ? 0.5 : 0.55));
+    const list = listLines(console, context, left, bodyRows, head.length);
+    const right = detailLines(console, columns - left - 2, bodyRows);
+    const border = paintLine([styled('border', '│ ')], 2, console.paint);
+    for (let row = 0; row < bodyRows; row += 1) body.push(`${list[row]}${border}${right[row]}`);
+  } else if (showDetail) {
+    const listRows = Math.max(2, Math.min(console.list.count + 1, Math.floor(bodyRows * 0.45)));
+    body.push(...listLines(console, context, columns, listRows, head.length));
+    if (bodyRows > listRows)
+      body.push(paintLine([styled('border', '─'.repeat(columns))], columns, console.paint));
+    body.push(...detailLines(console, columns, Math.max(0, bodyRows - listRows - 1)));
+  } else {
+    body.push(...listLines(console, context, columns, bodyRows, head.length));
+  }
+  const lines = [...head, ...body, ...foot].slice(0, rows);
+  return { columns, rows, lines, overlay: overlayOf(console, columns, rows), ascii: console.paint.ascii };
+}
+
+function partsOf(line: Line): readonly (string | Segment)[] {
+  return typeof line === 'string' ? [line] : line;
+}
+
+/** The screens with their digits; the one that is shown stands in brackets. */
+function tabLine(console: Console, columns: number): string {
+  const shown = screens.filter((screen) => digitOf(screen.id) !== '' || screen.id === console.screenId);
+  const label = (index: number, form: 'long' | 'short' | 'digit'): string => {
+    const screen = shown[index];
+    const digit = digitOf(screen.id);
+    const active = screen.id === console.screenId;
+    const title = form === 'long' ? screen.title : form === 'short' || active ? screen.shortTitle : '';
+    return [digit, title].filter(Boolean).join(' ');
+  };
+  const forms = (['long', 'short', 'digit'] as const).map((form) =>
+    shown.map((_, index) => label(index, form)),
+  );
+  const labels =
+    forms.find((candidate) => candidate.reduce((sum, text) => sum + text.length + 2, 0) <= columns) ??
+    forms[2];
+  let at = 0;
+  console.tabs = labels.map((text, index) => {
+    const from = at;
+    at += textWidth(text) + 2;
+    return { from, to: at, screen: shown[index].id };
+  });
+  return paintLine(
+    labels.map((text, index) =>
+      shown[index].id === console.screenId ? styled('tabActive', `[${text}]`) : styled('tab', ` ${text} `),
+    ),
+    columns,
+    console.paint,
+  );
+}
+
+/** Where we are: session, host, the way here; on the right what the list is reduced to. */
+function placeLine(console: Console, context: ScreenContext, columns: number): string {
+  const { workspace, list, screen, filterField } = console;
+  const path = [...console.trail.map((id) => screenOf(id).title), screen.title].join(' › ');
+  const left: (string | Segment)[] = [
+    styled('strong', ` ${workspace.sessionName}`),
+    styled('dim', ` on ${context.host.description.name}, Linux ${workspace.profile}  `),
+    path,
+  ];
+  if (workspace.readOnly) left.push(styled('warning', '  read-only'));
+  if (workspace.travellingAt !== undefined)
+    left.push(styled('warning', `  as of act ${workspace.travellingAt}`));
+  const right: (string | Segment)[] = [];
+  if (filterField !== undefined) right.push(styled('key', '/'), ...partsOf(filterField.line()), '  ');
+  else if (list.filter !== '') right.push(styled('key', `/${list.filter}`), '  ');
+  if (list.marks.size > 0) right.push(styled('accent', `${list.marks.size} marked  `));
+  const count = list.count === list.total ? String(list.total) : `${list.count} of ${list.total}`;
+  right.push(
+    styled(
+      'dim',
+      `${list.count === 0 ? 0 : list.cursor + 1}/${count} ${screen.noun}${list.total === 1 ? '' : 's'} `,
+    ),
+  );
+  const rightWidth = textWidth(plainOf(right));
+  if (rightWidth >= columns) return paintLine(right, columns, console.paint);
+  return paintLine(left, columns - rightWidth, console.paint) + paintLine(right, rightWidth, console.paint);
+}
+
+/** Titles and the visible rows; exactly `rows` lines. */
+function listLines(
+  console: Console,
+  context: ScreenContext,
+  columns: number,
+  rows: number,
+  top: number,
+): string[] {
+  const { list, screen, paint, detail } = console;
+  const placed = placeColumns(screen.columns(context), columns - 3);
+  const lines = rows > 2 ? [paintLine(`  ${titleLine(placed, list.sort)}`, columns, paint, 'header')] : [];
+  const room = rows - lines.length;
+  console.listTop = top + lines.length;
+  console.pageRows = room;
+  list.scrollInto(room);
+  if (list.count === 0) {
+    const why =
+      list.filter === '' ? screen.empty(context) : `No row fits "${list.filter}". Esc takes the filter away.`;
+    lines.push(
+      ...wrapText(why, Math.max(10, columns - 4)).map((text) => paintLine(`  ${text}`, columns, paint)),
+    );
+  }
+  for (let position = list.top; position < list.count && lines.length < rows; position += 1) {
+    const row = list.at(position);
+    const current = position === list.cursor;
+    const marked = list.isMarked(position);
+    const line: Line = [
+      current ? '>' : ' ',
+      marked ? styled('accent', '*') : ' ',
+      ...partsOf(rowLine(placed, row)),
+    ];
+    lines.push(
+      paintLine(line, columns, paint, current ? (detail.focused ? 'unfocused' : 'selected') : 'plain'),
+    );
+  }
+  while (lines.length < rows) lines.push(' '.repeat(columns));
+  return lines.slice(0, rows);
+}
+
+function detailLines(console: Console, columns: number, rows: number): string[] {
+  const { detail, paint } = console;
+  const lines = detail.visible(rows).map((line) => paintLine(line, columns, paint));
+  if (detail.focused && rows > 0 && detail.count > rows) {
+    const percent = Math.round((100 * detail.top) / Math.max(1, detail.count - rows));
+    lines[rows - 1] = paintLine(
+      [styled('dim', `${lines.length < rows ? '' : '… '}${Math.min(100, percent)}%, arrows scroll`)],
+      columns,
+      paint,
+    );
+  }
+  while (lines.length < rows) lines.push(' '.repeat(columns));
+  return lines.slice(0, rows);
+}
+
+const MARKS: Readonly<Record<Message['kind'], Segment>> = {
+  info: styled('good', '✓ '),
+  warning: styled('warning', '! '),
+  error: styled('bad', '✗ '),
+};
+
+/** What was said, or the essence of the row; then the keys for the moment. */
+function footLines(console: Console, context: ScreenContext, columns: number, rows: number): string[] {
+  const { message, paint, row, screen } = console;
+  const lines: string[] = [];
+  if (message !== undefined) {
+    const most = rows >= 20 ? 3 : 1;
+    const texts = wrapText(message.text, columns - 4).slice(0, most);
+    texts.forEach((text, at) => {
+      lines.push(paintLine(at === 0 ? [' ', MARKS[message.kind], text] : `   ${text}`, columns, paint));
+    });
+    if (message.remedy !== undefined && most > 1) {
+      for (const text of wrapText(message.remedy, columns - 4).slice(0, 2))
+        lines.push(paintLine([styled('dim', `   ${text}`)], columns, paint));
+    }
+  } else {
+    const peek = row === undefined ? '' : safely(() => screen.peek(row, context));
+    lines.push(paintLine([' ', ...partsOf(peek)], columns, paint));
+  }
+  if (rows >= 8) lines.push(hintLine(console, columns, rows));
+  return lines;
+}
+
+function safely(make: () => Line): Line {
+  try {
+    return make();
+  } catch {
+    return '';
+  }
+}
+
+function hintLine(console: Console, columns: number, rows: number): string {
+  const parts: (string | Segment)[] = [' '];
+  if (columns < 80 || rows < 24) parts.push(styled('warning', `${columns}x${rows}: 80x24 shows more  `));
+  if (console.filterField !== undefined) {
+    parts.push(
+      'type to filter: text, !not, ~fuzzy   ',
+      styled('key', 'Enter'),
+      ' keeps it   ',
+      styled('key', 'Esc'),
+      ' takes it away',
+    );
+    return paintLine(parts, columns, console.paint);
+  }
+  const hints = console.keymap.hints(console.screenId, console.subject()?.kind);
+  const last = hints.filter((command) => command.id === 'help' || command.id === 'quit');
+  let left =
+    columns -
+    textWidth(plainOf(parts)) -
+    last.reduce((sum, command) => sum + (command.hint ?? '').length + 5, 0);
+  for (const command of hints) {
+    const key = console.keymap.keysOf(command)[0];
+    if (key === undefined) continue;
+    const text = ` ${command.hint}   `;
+    const width = key.length + text.length;
+    const always = last.includes(command);
+    if (!always && width > left) continue;
+    if (!always) left -= width;
+    parts.push(styled('key', key), text);
+  }
+  return paintLine(parts, columns, console.paint);
+}
+
+function overlayOf(console: Console, columns: number, rows: number): FrameOverlay | undefined {
+  const overlay = console.overlays.at(-1);
+  if (overlay === undefined) return undefined;
+  const inner = Math.max(10, columns - 4);
+  const most = Math.max(3, rows - 2);
+  const view = overlay.view(inner, most);
+  const width = Math.min(view.width, inner);
+  const lines = view.lines.map((line) => paintLine(line, width, console.paint));
+  // Title, lines, table with its heading, footer.
+  const tableRows = view.table === undefined ? 0 : view.table.rows.length + 1;
+  const height = Math.min(rows, lines.length + tableRows + 4);
+  return {
+    left: Math.max(0, Math.floor((columns - width - 4) / 2)),
+    top: Math.max(0, Math.floor((rows - height) / 3)),
+    width: width + 4,
+    height,
+    title: paintLine(
+      [styled('title', fitText(view.title, Math.min(width, textWidth(view.title))))],
+      width,
+      console.paint,
+    ),
+    lines: lines.slice(0, Math.max(0, height - 4 - tableRows)),
+    table: view.table,
+    footer: paintLine(
+      typeof view.footer === 'string' ? [styled('dim', view.footer)] : view.footer,
+      width,
+      console.paint,
+    ),
+  };
+}

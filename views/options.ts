@@ -1,0 +1,74 @@
+/** What the console is given by whoever opens it. */
+import type { Clock } from '../src/terminal/clock.ts';
+import type { InputEvent } from '../src/terminal/input.ts';
+import type { TerminalOutput } from '../src/terminal/screen.ts';
+import type { TerminalInput } from '../src/terminal/terminal.ts';
+import type { Workspace } from '../src/workspace.ts';
+
+/** A session, a bundled one, or a demo, as the sessions screen lists it. */
+export interface ShelfEntry {
+  readonly name: string;
+  readonly kind: 'session' | 'bundled' | 'demo';
+  readonly title: string;
+  /** Host it runs on; empty when not known. */
+  readonly host: string;
+  readonly acts: number | undefined;
+  /** When it was last written, as text for people. */
+  readonly changed: string;
+}
+
+/** Where sessions are kept, as the console needs it. Each may throw an ApplicationError. */
+export interface SessionShelf {
+  list(): readonly ShelfEntry[];
+  /** Opens a session or a bundled one; the console closes the one it had. */
+  open(name: string): Workspace;
+  /** Makes a session on a host (`undefined`: the built-in one) and opens it. */
+  create(name: string, host: string | undefined): Workspace;
+  hosts(): readonly string[];
+  rename(name: string, to: string): void;
+  remove(name: string): void;
+  /** Text that others can read (libvirt XML, a script …), one for each format. */
+  exports?(workspace: Workspace): readonly { readonly name: string; text(): string }[];
+}
+
+/** What the operator prefers, kept between runs. */
+export interface ConsolePreferences {
+  readonly theme?: string;
+  readonly mouse?: boolean;
+  readonly tourDone?: boolean;
+  /** Keys by command: `{"device.walk": ["T"]}`. */
+  readonly keys?: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface ConsoleOptions {
+  readonly input: TerminalInput;
+  readonly output: TerminalOutput;
+  /** Default: real time. */
+  readonly clock?: Clock;
+  readonly ascii?: boolean;
+  readonly noColor?: boolean;
+  readonly screenReader?: boolean;
+  readonly mouse?: boolean;
+  readonly preferences?: ConsolePreferences;
+  /** Called when the operator changes a preference. */
+  readonly prefer?: (change: Partial<ConsolePreferences>) => void;
+  readonly sessions?: SessionShelf;
+  /** Listen to SIGTERM, SIGHUP and crashes: true where the streams are the process's own. */
+  readonly signals?: boolean;
+  /** Folder for saved screens; default: the current one. */
+  readonly saveFolder?: string;
+  /** Called with each frame: painted lines, as many as the terminal has rows. */
+  readonly onFrame?: (lines: readonly string[]) => void;
+  /** Called once, when the first frame is there. */
+  readonly onReady?: (handle: ConsoleHandle) => void;
+}
+
+/** For players and tests: a running console. */
+export interface ConsoleHandle {
+  /** The last frame, painted. */
+  readonly lines: readonly string[];
+  /** Has the console act on events at once, as if they had come from the terminal. */
+  send(events: readonly InputEvent[]): void;
+  /** Ends the console as `q` does. */
+  quit(): void;
+}

@@ -1,0 +1,82 @@
+/** A text to read: help, a result, the tour. */
+import type { InputEvent } from '../../src/terminal/input.ts';
+import type { Line } from '../format/line.ts';
+import type { Overlay, OverlayView } from './overlay.ts';
+
+export interface TextViewOptions {
+  readonly title: string;
+  /** The lines for a width. */
+  lines(columns: number): readonly Line[];
+  readonly footer?: Line;
+  /** Keys of its own; true: handled. */
+  onKey?(key: string): boolean;
+  onClose(): void;
+}
+
+export class TextView implements Overlay {
+  private readonly options: TextViewOptions;
+  private top = 0;
+  private page = 10;
+  private last = 0;
+
+  constructor(options: TextViewOptions) {
+    this.options = options;
+  }
+
+  handle(event: InputEvent): void {
+    if (event.type === 'mouse') {
+      if (event.action === 'wheel-up') this.scroll(-3);
+      if (event.action === 'wheel-down') this.scroll(3);
+      return;
+    }
+    if (event.type !== 'key') return;
+    if (this.options.onKey?.(event.key) === true) return;
+    switch (event.key) {
+      case 'Esc':
+      case 'q':
+      case 'Enter':
+      case '?':
+      case 'Ctrl-c':
+        return this.options.onClose();
+      case 'Down':
+      case 'j':
+        return this.scroll(1);
+      case 'Up':
+      case 'k':
+        return this.scroll(-1);
+      case 'PageDown':
+      case 'Space':
+        return this.scroll(this.page);
+      case 'PageUp':
+        return this.scroll(-this.page);
+      case 'g':
+      case 'Home':
+        return this.scroll(-this.last);
+      case 'G':
+      case 'End':
+        return this.scroll(this.last);
+    }
+  }
+
+  view(columns: number, rows: number): OverlayView {
+    const width = Math.min(columns, 100);
+    const all = this.options.lines(width);
+    this.page = Math.max(1, rows - 3);
+    this.last = Math.max(0, all.length - this.page);
+    this.top = Math.min(this.top, this.last);
+    const more =
+      this.last > 0
+        ? `   lines ${this.top + 1} to ${Math.min(all.length, this.top + this.page)} of ${all.length}`
+        : '';
+    return {
+      title: this.options.title,
+      lines: all.slice(this.top, this.top + this.page),
+      footer: this.options.footer ?? `Esc leaves   arrows scroll${more}`,
+      width,
+    };
+  }
+
+  private scroll(by: number): void {
+    this.top = Math.max(0, Math.min(this.last, this.top + by));
+  }
+}

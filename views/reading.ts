@@ -1,0 +1,70 @@
+/** A screen as it is best read aloud: what there is, where one stands, the row in words, and what can be done. */
+import type { Console } from './console.ts';
+import { type Line, plainOf } from './format/line.ts';
+
+export interface Reading {
+  readonly place: string;
+  readonly position: string;
+  /** Title and value of each column that says something. */
+  readonly cells: readonly { readonly title: string; readonly value: string }[];
+  readonly detail: readonly string[];
+  readonly message: string | undefined;
+  readonly keys: string;
+  readonly question:
+    | {
+        readonly title: string;
+        readonly lines: readonly string[];
+        readonly choices: readonly string[];
+        readonly keys: string;
+      }
+    | undefined;
+}
+
+/** How many lines of detail are read at a time: what is longer is scrolled. */
+const DETAIL_LINES = 12;
+
+export function readingOf(console: Console): Reading {
+  const { screen, list, row, context, message, keymap } = console;
+  const words = (line: Line): string => plainOf(line).replace(/\s+/g, ' ').trim();
+  const overlay = console.overlays.at(-1)?.view(76, 20);
+  if (console.detail.open) console.updateDetail();
+  return {
+    place: `${screen.title}, session ${console.workspace.sessionName}${console.workspace.readOnly ? ', read-only' : ''}`,
+    position:
+      list.count === 0
+        ? screen.empty(context)
+        : `${screen.noun} ${list.cursor + 1} of ${list.count}${list.isMarked(list.cursor) ? ', marked' : ''}`,
+    cells:
+      row === undefined
+        ? []
+        : screen
+            .columns(context)
+            .map((column) => ({ title: column.title, value: words(column.cell(row)) }))
+            .filter((cell) => cell.value !== '' && cell.value !== '-'),
+    detail: console.detail.open ? console.detail.visible(DETAIL_LINES).map(words).filter(Boolean) : [],
+    message:
+      message === undefined
+        ? undefined
+        : `${message.kind === 'info' ? '' : `${message.kind}: `}${message.text}${message.remedy === undefined ? '' : `. ${message.remedy}`}`,
+    keys: keymap
+      .hints(console.screenId, console.subject()?.kind)
+      .map((command) => `${keymap.keysOf(command)[0]} ${command.hint}`)
+      .join(', '),
+    question:
+      overlay === undefined
+        ? undefined
+        : {
+            title: overlay.title,
+            lines: overlay.lines.map(words).filter(Boolean),
+            choices:
+              overlay.table?.rows.map((cells) =>
+                cells
+                  .map((cell) => cell.trim())
+                  .filter(Boolean)
+                  .join(', ')
+                  .replace(/^>, /, 'current: '),
+              ) ?? [],
+            keys: words(overlay.footer),
+          },
+  };
+}
