@@ -2,10 +2,9 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSession } from '../../src/session/store.ts';
+import { bundleChild } from './bundle.ts';
 import { ORIGIN, openOnFake, ownHome } from './workspace-on.ts';
 
 /** Runs the child until the moment has come, kills it, and returns the last act that it had said to be done. */
@@ -47,17 +46,7 @@ describe('kill -9 at any moment', () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'vtdeck-kill-'));
-    script = join(folder, 'child.mjs');
-    await build({
-      entryPoints: [fileURLToPath(new URL('./kill-child.ts', import.meta.url))],
-      outfile: script,
-      bundle: true,
-      minify: true,
-      platform: 'node',
-      format: 'esm',
-      logLevel: 'error',
-      banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
-    });
+    script = await bundleChild('kill-child', folder);
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
