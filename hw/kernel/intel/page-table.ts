@@ -7,27 +7,10 @@ import type { MemoryPort } from '../../port.ts';
 import { KernelError } from '../errno.ts';
 import type { PageAllocator } from '../page-allocator.ts';
 import type { PageTableFormat } from './page-table-format.ts';
+import { ENTRIES, frameOf, indexOf, PageTableReader, SPAN } from './page-table-reader.ts';
 
-const ENTRIES = 512;
-/** Pages below one entry, by level (1 = leaf table). */
-const SPAN = [0, 1, 512, 512 ** 2, 512 ** 3, 512 ** 4];
-
-/** A leaf as found by a walk. */
-export interface FoundLeaf {
-  readonly frame: Frame;
-  /** Level of the entry: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB. */
-  readonly level: number;
-  /** IommuProt.read, IommuProt.write. */
-  readonly rights: number;
-  readonly low: number;
-}
-
-export class PageTable {
-  private entryFormat: PageTableFormat;
-  private readonly memory: MemoryPort;
+export class PageTable extends PageTableReader {
   private readonly allocator: PageAllocator;
-  private rootFrame: Frame;
-  private topLevel: number;
   private tables = 0;
   /** The leaf table used last: its number (page / 512) and frame. */
   private cursor = -1;
@@ -35,28 +18,14 @@ export class PageTable {
 
   /** @param levels 3, 4 or 5. @throws KernelError ENOMEM. */
   constructor(memory: MemoryPort, allocator: PageAllocator, format: PageTableFormat, levels: number) {
-    this.memory = memory;
+    super(memory, format, levels);
     this.allocator = allocator;
-    this.entryFormat = format;
-    this.topLevel = levels;
     this.rootFrame = this.newTable();
-  }
-
-  get format(): PageTableFormat {
-    return this.entryFormat;
   }
 
   /** From now on entries are written so; those that are there stay. */
   changeFormat(format: PageTableFormat): void {
     this.entryFormat = format;
-  }
-
-  get root(): Frame {
-    return this.rootFrame;
-  }
-
-  get levels(): number {
-    return this.topLevel;
   }
 
   /** Tables in use, root included: 4 KiB each. */
@@ -119,30 +88,12 @@ export class PageTable {
    * wholly inside the range are freed. Number of pages that were mapped and are no longer.
    */
   unmap(page: Page, count: number): number {
+    const within = page % ENTRIES;
+    if (within + count <= ENTRIES && count < ENTRIES && this.seekLeafTable(page)) {
+      return this.clearLeaves(this.cursorFrame, within, count);
+    }
     this.cursor = -1;
     return this.unmapIn(this.rootFrame, this.topLevel, 0, page, page + count);
-  }
-
-  /** The leaf that translates the page, or undefined. */
-  lookup(page: number): FoundLeaf | undefined {
-    let table = this.rootFrame;
-    for (let level = this.topLevel; level >= 1; level -= 1) {
-      const words = this.words(table);
-      const at = this.base(table) + indexOf(page, level) * 2;
-      const low = words[at];
-      if ((low & this.format.presentMask) === 0) return undefined;
-      const frame = frameOf(low, words[at + 1]);
-      if (level === 1 || (low & this.format.largeBit) !== 0) {
-        return {
-          frame: (frame + (page % SPAN[level])) as Frame,
-          level,
-          rights: this.format.rightsOf(low),
-          low,
-        };
-      }
-      table = frame;
-    }
-    return undefined;
   }
 
   /** First mapped page at or after `page`, before `page + count`; undefined: all free. Skips empty tables whole. */
@@ -176,51 +127,41 @@ export class PageTable {
     return undefined;
   }
 
-  /** Every leaf in order of address. */
-  forEachLeaf(visit: (page: number, leaf: FoundLeaf) => void): void {
-    this.visitIn(this.rootFrame, this.topLevel, 0, visit);
-  }
-
-  /**
-   * Collects and, with `clear`, clears the dirty bit of the leaves in a range: `visit` gets the first page and the
-   * number of pages of each dirty leaf.
-   */
-  forEachDirty(
-    page: number,
-    count: number,
-    dirtyBit: number,
-    clear: boolean,
-    visit: (page: number, count: number) => void,
-  ): void {
-    const end = page + count;
-    let at = page;
-    while (at < end) {
-      const found = this.firstMapped(at, end - at);
-      if (found === undefined) return;
-      let table = this.rootFrame as number;
-      for (let level = this.topLevel; level >= 1; level -= 1) {
-        const words = this.words(table);
-        const entry = this.base(table) + indexOf(found, level) * 2;
-        if (level > 1 && (words[entry] & this.format.largeBit) === 0) {
-          table = frameOf(words[entry], words[entry + 1]);
-          continue;
-        }
-        const start = found - (found % SPAN[level]);
-        if ((words[entry] & dirtyBit) !== 0) {
-          visit(start, SPAN[level]);
-          if (clear) words[entry] &= ~dirtyBit;
-        }
-        at = start + SPAN[level];
-        break;
-      }
-    }
-  }
-
   /** Gives all tables back. */
   free(): void {
     this.freeBelow(this.rootFrame, this.topLevel);
     this.freeTable(this.rootFrame);
     this.cursor = -1;
+  }
+
+  /** Makes the cursor point to the leaf table of a page. False: there is none, or a large page in its place. */
+  private seekLeafTable(page: number): boolean {
+    const number = Math.floor(page / ENTRIES);
+    if (number === this.cursor) return true;
+    let table = this.rootFrame as number;
+    for (let level = this.topLevel; level > 1; level -= 1) {
+      const words = this.words(table);
+      const at = this.base(table) + indexOf(page, level) * 2;
+      const low = words[at];
+      if ((low & this.format.presentMask) === 0 || (low & this.format.largeBit) !== 0) return false;
+      table = frameOf(low, words[at + 1]);
+    }
+    this.cursor = number;
+    this.cursorFrame = table;
+    return true;
+  }
+
+  private clearLeaves(table: number, index: number, count: number): number {
+    const words = this.words(table);
+    const base = this.base(table);
+    let cleared = 0;
+    for (let at = base + index * 2; at < base + (index + count) * 2; at += 2) {
+      if ((words[at] & this.format.presentMask) === 0) continue;
+      words[at] = 0;
+      words[at + 1] = 0;
+      cleared += 1;
+    }
+    return cleared;
   }
 
   private firstInLeafTable(table: number, from: number, end: number): number | undefined {
@@ -379,27 +320,6 @@ export class PageTable {
     prune(this.rootFrame, this.topLevel, 0);
   }
 
-  private visitIn(
-    table: number,
-    level: number,
-    first: number,
-    visit: (page: number, leaf: FoundLeaf) => void,
-  ): void {
-    const words = this.words(table);
-    const base = this.base(table);
-    for (let index = 0; index < ENTRIES; index += 1) {
-      const low = words[base + index * 2];
-      if ((low & this.format.presentMask) === 0) continue;
-      const frame = frameOf(low, words[base + index * 2 + 1]);
-      const page = first + index * SPAN[level];
-      if (level === 1 || (low & this.format.largeBit) !== 0) {
-        visit(page, { frame, level, rights: this.format.rightsOf(low), low });
-      } else {
-        this.visitIn(frame, level - 1, page, visit);
-      }
-    }
-  }
-
   private freeBelow(table: number, level: number): void {
     if (level === 1) return;
     const words = this.words(table);
@@ -425,25 +345,6 @@ export class PageTable {
     this.tables -= 1;
     this.allocator.release(frame as Frame);
   }
-
-  private words(frame: number): Uint32Array {
-    return this.memory.chunkForWrite(Math.floor(frame / ENTRIES));
-  }
-
-  private base(frame: number): number {
-    return (frame % ENTRIES) * (ENTRIES * 2);
-  }
-}
-
-/** Frame number in bits 51:12. */
-function frameOf(low: number, high: number): Frame {
-  return ((high & 0xfffff) * 0x100000 + (low >>> 12)) as Frame;
-}
-
-/** Index of a page in a table of this level. */
-function indexOf(page: number, level: number): number {
-  if (level <= 3) return ((page % 0x8000000) >>> (9 * (level - 1))) & 511;
-  return (Math.floor(page / 0x8000000) >>> (9 * (level - 4))) & 511;
 }
 
 /** Highest level whose page fits here: aligned IOVA and frame, and enough left. */
