@@ -19,6 +19,8 @@ export interface BareMachineOptions {
   readonly profile: ProfileName;
   /** An AMD IOMMU in place of the DMAR units. */
   readonly amdIommu?: boolean;
+  /** Whether that one remaps interrupts; it does unless told. */
+  readonly interruptRemapping?: boolean;
   readonly autoprobe?: boolean;
   /** Who listens already during the boot. */
   readonly trace?: Trace;
@@ -42,8 +44,17 @@ export class BareMachine {
       rootBuses: rootBuses(description, this.hardware.pci),
       allocator: new PageAllocator(FIRST_FRAME as Frame, last / 4096 - FIRST_FRAME),
       amdIommu: options.amdIommu,
+      interruptRemapping: options.interruptRemapping,
       autoprobe: options.autoprobe,
     });
+    const { amd } = this.kernel;
+    if (amd !== undefined) {
+      this.hardware.fabric.otherUnit = (requesterId, page, rights) => {
+        const pci = this.kernel.topology.devices.find((each) => each.dmaAliases.includes(requesterId));
+        const device = pci === undefined ? undefined : this.kernel.deviceOf(pci);
+        return (device === undefined ? undefined : amd.translate(device, page, rights)) ?? -1;
+      };
+    }
   }
 
   /** Writes a register of a device behind its BAR, as a process that mapped it does. */

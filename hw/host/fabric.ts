@@ -41,6 +41,11 @@ export class Fabric {
   private readonly memory: PhysicalMemory;
   private readonly units: readonly WiredUnit[];
   private bridges: Map<number, PciFunction> | undefined;
+  /**
+   * A remapping unit that no DMAR table describes, where the machine has one: the frame behind a page of a requester
+   * (0x1 read, 0x2 write), or -1: refused.
+   */
+  otherUnit: ((requesterId: number, page: Page, rights: number) => number) | undefined;
   private deliver: (destination: number, vector: number) => void = () => {};
 
   constructor(hierarchy: PciHierarchy, memory: PhysicalMemory, units: readonly WiredUnit[]) {
@@ -198,7 +203,10 @@ export class Fabric {
       const offset = Number(at & 0xfffn);
       const take = Math.min(lengthBytes - done, PAGE_SIZE - offset);
       const page = Number(at >> 12n) as Page;
-      const frame = wired === undefined ? page : wired.unit.translate(route.requesterId, page, access, pasid);
+      const frame =
+        wired === undefined
+          ? (this.otherUnit?.(route.requesterId, page, access === Access.write ? 2 : 1) ?? page)
+          : wired.unit.translate(route.requesterId, page, access, pasid);
       if (frame < 0) {
         const reason = -frame;
         return reason > 0xff ? outcome(done, undefined, ABORTED_TEXT) : outcome(done, reason);

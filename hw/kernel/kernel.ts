@@ -47,6 +47,8 @@ export interface BootOptions {
   readonly allocator: PageAllocator;
   /** An AMD IOMMU over everything, where the machine has one in place of DMAR units. */
   readonly amdIommu?: boolean;
+  /** Whether that one remaps interrupts; it does unless told. */
+  readonly interruptRemapping?: boolean;
   /** /sys/bus/pci/drivers_autoprobe at boot; off: nothing binds by itself. On unless told. */
   readonly autoprobe?: boolean;
 }
@@ -62,6 +64,8 @@ export class LinuxKernel {
   readonly options: IommuOptions;
   readonly lookup: UnitLookup | undefined;
   readonly intel: IntelDriver | undefined;
+  /** Drives an AMD IOMMU, where the machine has one in place of DMAR units. */
+  readonly amd: AmdDriver | undefined;
   readonly iommu: LinuxIommuCore;
   /** The system's PASID numbers. */
   readonly pasids: PasidSpace;
@@ -93,8 +97,8 @@ export class LinuxKernel {
     this.topology = scanPci(port.configSpace, options.rootBuses);
     this.lookup = this.findUnits();
     this.intel = this.startIntel();
-    this.iommuDriver =
-      this.intel ?? (options.amdIommu === true && this.options.amdEnabled ? new AmdDriver() : undefined);
+    this.amd = options.amdIommu === true && this.options.amdEnabled ? new AmdDriver() : undefined;
+    this.iommuDriver = this.intel ?? this.amd;
     this.iommu = new LinuxIommuCore({
       profile,
       trace,
@@ -108,7 +112,7 @@ export class LinuxKernel {
     this.pasids = new PasidSpace(this.log);
     this.auxiliary =
       profile.auxiliaryDomains && this.intel !== undefined
-        ? new IntelAuxiliaryDomains(this.intel, this.pasids)
+        ? new IntelAuxiliaryDomains(this.intel, this.pasids, this.iommu.acts)
         : undefined;
     const log = (line: string): void => this.log.write(line);
     this.drivers = new DriverCore({ core: this.iommu, profile, log });
@@ -242,7 +246,7 @@ export class LinuxKernel {
 
   /** ECAP.IR of every unit, and the DMAR table says that the platform remaps (flags bit 0). */
   private interruptsRemapped(options: BootOptions): boolean {
-    if (this.lookup === undefined) return options.amdIommu === true;
+    if (this.lookup === undefined) return options.amdIommu === true && options.interruptRemapping !== false;
     const units = this.lookup.units.filter((unit) => unit.ignored === undefined);
     const offered = units.every(
       ({ registers }) => registers !== undefined && ((registers.ecap >> 3n) & 1n) === 1n,

@@ -1,5 +1,5 @@
 /**
- * An AMD IOMMU as type1 sees it: an aperture of 64 bits and every power of two from 4 KiB up as page size. Which page
+ * An AMD IOMMU as type1 sees it: an aperture of 64 bits and powers of two as page sizes. Which page
  * leads where is kept in a map; the unit's own tables and registers are not modelled (docs/vfio.md).
  */
 import type { Frame, Page } from '../../memory/types.ts';
@@ -9,7 +9,8 @@ import type { DomainOptions, DriverDomain, IommuDriver } from '../iommu/driver.t
 import { type DomainType, IommuProt, type ReservedRegion } from '../iommu/types.ts';
 
 const LAST_PAGE = 2 ** 52 - 1;
-const ALL_PAGE_SIZES = 0xffff_ffff_ffff_f000n;
+/** Powers of two from 4 KiB (bit 12) to 2 PiB (bit 51) but 512 GiB, which hardware gets wrong. */
+const ALL_PAGE_SIZES = 0x000f_ff7f_ffff_f000n;
 
 /** Interrupts. */
 const MSI = { start: 0xfee00000n, end: 0xfeefffffn } as const;

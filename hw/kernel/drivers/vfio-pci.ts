@@ -88,7 +88,8 @@ export class VfioPciOperations implements VfioDeviceOperations {
       throw new KernelError('EINVAL', 'interrupt index', `${this.pci.name} has no interrupt kind ${index}`);
     let flags: number = IrqFlag.eventfd;
     if (index === INTX) flags |= IrqFlag.maskable | IrqFlag.automasked;
-    else if (index !== MSIX) flags |= IrqFlag.noResize;
+    // Vectors can be added to an enabled MSI-X only.
+    else if (index !== MSIX || this.pci.capability(CAPABILITY_MSIX) === undefined) flags |= IrqFlag.noResize;
     return { flags, count: this.irqCount(index) };
   }
 

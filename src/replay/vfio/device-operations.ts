@@ -14,6 +14,8 @@ const ARGSZ = { deviceInfo: 24, regionInfo: 32, irqInfo: 16 };
 const COMMAND = 4;
 /** What the recorder puts where a DMA answer is expected, to see whether anything came. */
 const SENTINEL = 0xdeadbeefcafef00dn;
+/** Words that the device's buffer of 4 KiB holds. */
+const SCAN_WORDS = 512;
 
 function deviceOf({ process, args }: Call): kernel.DeviceFile {
   return process.object(args.symbol('device_fd'), DeviceFile, 'ENOTTY');
@@ -135,16 +137,24 @@ export const deviceOperations: Operations = {
     const arrived: [string, string][] = [];
     const faulted: string[] = [];
     const untouched: string[] = [];
-    for (let index = 0; index < args.number('n'); index += 1) {
-      const iova = args.wide('iova') + BigInt(index) * args.wide('step');
-      process.memory.write(scratch, wordBytes(SENTINEL));
-      runDma(world, device, scratchIova, 8n, 0n, false);
-      runDma(world, device, iova, 8n, 0n, false);
-      runDma(world, device, scratchIova, 8n, 0n, true);
-      const answer = wordOf(process.memory.read(scratch, 8));
-      if (answer === SENTINEL) untouched.push(hex(iova));
-      else if (answer === 0n) faulted.push(hex(iova));
-      else arrived.push([hex(iova), hex(answer)]);
+    const total = args.number('n');
+    // One pass: the device's buffer is filled from the scratch page, takes one word from each address, and goes back.
+    for (let first = 0; first < total; first += SCAN_WORDS) {
+      const count = Math.min(SCAN_WORDS, total - first);
+      const bytes = BigInt(count * 8);
+      for (let slot = 0; slot < count; slot += 1) process.memory.write(scratch + slot * 8, wordBytes(SENTINEL));
+      runDma(world, device, scratchIova, bytes, 0n, false);
+      const iovaOf = (slot: number): bigint => args.wide('iova') + BigInt(first + slot) * args.wide('step');
+      for (let slot = 0; slot < count; slot += 1)
+        runDma(world, device, iovaOf(slot), 8n, BigInt(slot * 8), false);
+      runDma(world, device, scratchIova, bytes, 0n, true);
+      for (let slot = 0; slot < count; slot += 1) {
+        const answer = wordOf(process.memory.read(scratch + slot * 8, 8));
+        const iova = hex(iovaOf(slot));
+        if (answer === SENTINEL) untouched.push(iova);
+        else if (answer === 0n) faulted.push(iova);
+        else arrived.push([iova, hex(answer)]);
+      }
     }
     out.arrived = arrived;
     out.faulted = faulted;

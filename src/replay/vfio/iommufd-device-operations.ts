@@ -19,7 +19,7 @@ function remember(call: Call, value: number): void {
   if (name !== undefined) call.symbols.set(name, value);
 }
 
-export const deviceOperations: Readonly<Record<string, Operation<ReplayWorld, Process>>> = {
+export const deviceNodeOperations: Readonly<Record<string, Operation<ReplayWorld, Process>>> = {
   open_device_node(world, call) {
     const { args, process } = call;
     const uuid = args.text('mdev');

@@ -9,6 +9,8 @@ import type { JsonObject, ReplayOutcome, ReplayRunner, Transcript, TranscriptOpe
 import { containerOperations, rawRequest } from './container-operations.ts';
 import { deviceOperations } from './device-operations.ts';
 import { driverOperations } from './driver-operations.ts';
+import { iommufdContainerOperations, openIommufdContainer } from './iommufd-container-operations.ts';
+import { deviceNodeOperations } from './iommufd-device-operations.ts';
 import { iommufdOperations } from './iommufd-operations.ts';
 import { selftestOperations } from './iommufd-selftest-operations.ts';
 import { mdevOperations } from './mdev-operations.ts';
@@ -22,6 +24,7 @@ type Handler = (world: ReplayWorld, call: Call) => number | Pending | undefined;
 const operations: Readonly<Record<string, Handler>> = {
   ...iommufdOperations,
   ...selftestOperations,
+  ...deviceNodeOperations,
   ...containerOperations,
   ...deviceOperations,
   ...driverOperations,
@@ -30,10 +33,15 @@ const operations: Readonly<Record<string, Handler>> = {
 };
 
 /** Operations of a container that an IOMMUFD descriptor carries out in its own way. */
-const onIommufd: Readonly<Record<string, Handler>> = { ioctl: iommufdOperations.ioctl };
+const onIommufd: Readonly<Record<string, Handler>> = {
+  ...iommufdContainerOperations,
+  ioctl: iommufdOperations.ioctl,
+};
 
 /** The handler of an operation: requests go to whatever their descriptor is. */
-function handlerOf(name: string, call: Call): Handler | undefined {
+function handlerOf(world: ReplayWorld, name: string, call: Call): Handler | undefined {
+  if (name === 'open_container' && world.containerNode(call.args.text('path')) === '/dev/iommu')
+    return openIommufdContainer;
   const descriptor = call.args.symbol(name === 'ioctl' ? 'fd' : 'container');
   const special = onIommufd[name];
   if (special !== undefined && call.process.descriptors.open.includes(descriptor)) {
@@ -65,7 +73,7 @@ class Replay {
     if (name === 'reset_concurrent') return { ret: 0, errno: null, out: {} };
     const caller = this.process(args, name);
     if (name === 'await_result') return this.await(caller);
-    const handler = handlerOf(name, this.callBy(caller, args));
+    const handler = handlerOf(this.world, name, this.callBy(caller, args));
     if (handler === undefined) {
       throw fileError(`there is no operation "${name}"`, {
         file: this.transcript.file,

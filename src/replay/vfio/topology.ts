@@ -283,6 +283,8 @@ function dmarTable(options: QemuUnitOptions): Uint8Array {
 export interface RecordedMachine {
   readonly description: HostDescription;
   readonly amdIommu: boolean;
+  /** What an AMD unit does; the DMAR table tells for the others. */
+  readonly interruptRemapping: boolean;
 }
 
 /** The host of a transcript's header. */
@@ -303,6 +305,7 @@ export function recordedMachine(setup: JsonObject): RecordedMachine {
   const unit = options === undefined ? undefined : qemuUnit(options);
   return {
     amdIommu: typeof setup.qemu_iommu === 'string' && setup.qemu_iommu.startsWith('amd-iommu'),
+    interruptRemapping: !String(setup.qemu_iommu).includes('intremap=off'),
     description: {
       format: 'vtdeck-host',
       version: 1,

@@ -39,15 +39,18 @@ export class ReplayWorld {
   readonly iommufd: iommufd.IommufdModule;
   readonly selftest: iommufd.IommufdSelftest;
   readonly processes = new Map<string, ReplayProcess>();
+  /** Class of the scenario: in `compat`, the container is an IOMMUFD descriptor. */
+  private readonly scenarioClass: string;
   /** Numbers of groups by their symbols, as last seen: a group may be gone when it is asked for. */
   private readonly groupNumbers = new Map<string, number>();
 
   constructor(header: JsonObject) {
     const setup = (header.setup ?? {}) as JsonObject;
-    const { description, amdIommu } = recordedMachine(setup);
+    this.scenarioClass = String(header.class ?? '');
+    const { description, ...options } = recordedMachine(setup);
     this.devices = (setup.devices ?? []) as readonly HeaderDevice[];
     const withIommufd = !String(setup.kernel_config ?? '').includes('IOMMUFD off');
-    this.machine = new BareMachine(description, { profile: '7.2', amdIommu, autoprobe: false });
+    this.machine = new BareMachine(description, { profile: '7.2', ...options, autoprobe: false });
     const booted = this.machine.kernel;
     this.iommufd = booted.iommufd;
     this.iommufd.available = withIommufd;
@@ -99,6 +102,11 @@ export class ReplayWorld {
   groupOfMdev(uuid: string): kernel.IommuGroup | undefined {
     const mdev = this.kernel.mdev.find(uuid);
     return mdev === undefined ? undefined : this.kernel.iommu.groupOf(mdev.device);
+  }
+
+  /** The node that open_container opens. */
+  containerNode(path: string | undefined): string {
+    return path ?? (this.scenarioClass === 'compat' ? '/dev/iommu' : '/dev/vfio/vfio');
   }
 
   private bindAtStart(device: HeaderDevice): void {
