@@ -2,7 +2,7 @@
 import type { Frame, Page } from '../../memory/types.ts';
 import { KernelError } from '../errno.ts';
 import type { DriverDomain } from '../iommu/driver.ts';
-import type { Aperture, DomainType } from '../iommu/types.ts';
+import { type Aperture, type DomainType, IommuProt } from '../iommu/types.ts';
 import type { KernelProfile } from '../profile.ts';
 import type { AuxiliaryRecord, DeviceInfo } from './device-info.ts';
 import { flushMapped, flushUnmapped } from './domain-flush.ts';
@@ -160,6 +160,17 @@ export class IntelDomain implements DriverDomain {
     const last = this.profile.domainWidth === 'unit' ? this.aperture.last : 2 ** (this.addressBits - 12) - 1;
     if (page + count - 1 > last) this.refuseWidth(page + count);
     this.everMapped = true;
+    // First-level entries have a bit of their own for "present": since 7.x they need no right.
+    if (
+      (prot & (IommuProt.read | IommuProt.write)) === 0 &&
+      !(this.firstLevel && this.profile.domainWidth === 'unit')
+    ) {
+      throw new KernelError(
+        'EINVAL',
+        'mapping without rights',
+        `A mapping of ${this.name} that is neither readable nor writable cannot be told from none.`,
+      );
+    }
     table.map(page, frame, count, prot, this.largestLevel, this.profile.mapOverMapping === 'overwrites');
     if (page + count > this.highestPage) this.highestPage = page + count;
     flushMapped(this, page, count);

@@ -155,9 +155,17 @@ export class IoPagetable {
 
   private makeAreas(slices: readonly PageSlice[], iova: bigint, prot: number): Area[] {
     let at = iova;
-    return slices.map(({ pages, startByte, length }) => {
+    for (const { pages, startByte } of slices) {
       if ((prot & WRITE) !== 0 && !pages.writable)
         throw new KernelError('EPERM', 'read-only source', 'the memory was mapped without WRITEABLE');
+      if ((startByte & 0xfffn & (this.alignment - 1n)) !== 0n)
+        throw new KernelError(
+          'EINVAL',
+          'memory alignment',
+          `memory at an offset of ${startByte & 0xfffn} in its page, the IOAS wants ${this.alignment}`,
+        );
+    }
+    return slices.map(({ pages, startByte, length }) => {
       const area = { iova: at, last: at + length - 1n, pages: pages.get(), startByte, prot };
       at += length;
       return { ...area, filled: false, accesses: 0, preventAccess: false };

@@ -4,6 +4,7 @@
  * pages of 2 KiB).
  */
 import type { Frame, Page } from '../../memory/types.ts';
+import { KernelError } from '../errno.ts';
 import type { IommuDomain } from '../iommu/types.ts';
 import { IommuProt } from '../iommu/types.ts';
 import { LAST_IOVA } from './iova-ranges.ts';
@@ -35,6 +36,16 @@ export interface PagingDomain {
   /** Byte address behind an I/O address, or undefined. */
   iovaToPhysical(iova: bigint): number | undefined;
   free(): void;
+}
+
+/** iommu_map: addresses and length are multiples of the smallest page. @throws KernelError EINVAL */
+export function checkAligned(iova: bigint, physical: number, lengthBytes: number, page: number): void {
+  if (iova % BigInt(page) === 0n && physical % page === 0 && lengthBytes % page === 0) return;
+  throw new KernelError(
+    'EINVAL',
+    'unaligned mapping',
+    `0x${iova.toString(16)} → 0x${physical.toString(16)}, ${lengthBytes} bytes: not made of pages of ${page} bytes`,
+  );
 }
 
 /** A domain of the IOMMU core, as IOMMUFD fills it: all addresses are whole pages by then (iova_alignment ≥ 4096). */
@@ -70,6 +81,7 @@ export class CorePagingDomain implements PagingDomain {
   }
 
   map(iova: bigint, physical: number, lengthBytes: number, prot: number): void {
+    checkAligned(iova, physical, lengthBytes, 4096);
     // Since IOMMUFD offers no way to restore coherency afterwards, every mapping is a cached one.
     this.domain.map(
       Number(iova >> 12n) as Page,

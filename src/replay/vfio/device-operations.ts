@@ -142,7 +142,8 @@ export const deviceOperations: Operations = {
     for (let first = 0; first < total; first += SCAN_WORDS) {
       const count = Math.min(SCAN_WORDS, total - first);
       const bytes = BigInt(count * 8);
-      for (let slot = 0; slot < count; slot += 1) process.memory.write(scratch + slot * 8, wordBytes(SENTINEL));
+      for (let slot = 0; slot < count; slot += 1)
+        process.memory.write(scratch + slot * 8, wordBytes(SENTINEL));
       runDma(world, device, scratchIova, bytes, 0n, false);
       const iovaOf = (slot: number): bigint => args.wide('iova') + BigInt(first + slot) * args.wide('step');
       for (let slot = 0; slot < count; slot += 1)

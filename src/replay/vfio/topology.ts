@@ -287,6 +287,12 @@ export interface RecordedMachine {
   readonly interruptRemapping: boolean;
 }
 
+/** The recorder's own kernel was built strict (IOMMU_DEFAULT_DMA_STRICT), which the command line doesn't say. */
+function commandLine(setup: JsonObject): string {
+  const words = String(setup.cmdline ?? '');
+  return String(setup.kernel_config ?? '').includes('own configuration') ? `${words} iommu.strict=1` : words;
+}
+
 /** The host of a transcript's header. */
 export function recordedMachine(setup: JsonObject): RecordedMachine {
   const devices = (setup.devices ?? []) as readonly HeaderDevice[];
@@ -314,7 +320,7 @@ export function recordedMachine(setup: JsonObject): RecordedMachine {
       functions,
       rootBuses: ['0000:00'],
       memory: [{ start: '0x0', end: `0x${(MEMORY_BYTES - 1).toString(16)}` }],
-      kernelCommandLine: String(setup.cmdline ?? ''),
+      kernelCommandLine: commandLine(setup),
       ...(options === undefined || unit === undefined
         ? {}
         : {

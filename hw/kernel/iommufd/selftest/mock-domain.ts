@@ -4,7 +4,7 @@
  */
 import { KernelError } from '../../errno.ts';
 import type { InvalidationRequest, NestedDomain, UserData } from '../device-iommu.ts';
-import type { DirtyRecorder, DirtyTracking, PagingDomain } from '../paging-domain.ts';
+import { checkAligned, type DirtyRecorder, type DirtyTracking, type PagingDomain } from '../paging-domain.ts';
 
 const PAGE_SHIFT = 11;
 /** Smallest page: half of the CPU's. */
@@ -61,6 +61,7 @@ export class MockDomain implements PagingDomain {
   }
 
   map(iova: bigint, physical: number, lengthBytes: number): void {
+    checkAligned(iova, physical, lengthBytes, MOCK_PAGE_BYTES);
     let page = Number(iova) >>> PAGE_SHIFT;
     let at = physical / MOCK_PAGE_BYTES;
     const end = page + lengthBytes / MOCK_PAGE_BYTES;
