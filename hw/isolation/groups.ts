@@ -12,7 +12,7 @@ import { coverageOf } from './coverage.ts';
 import { formWithHistory } from './history.ts';
 import { type MachineProblem, type ScannedMachine, scanMachine } from './machine.ts';
 import { addOtherDevices } from './other-devices.ts';
-import { asIfIsolated, dependencies, isOpen, unknownDevices } from './unknown.ts';
+import { asIfIsolated, dependencies, isOpen, unknownDevices, unplaced } from './unknown.ts';
 
 /** A range of I/O virtual addresses, hex with 0x, end included. */
 export interface ReservedReport {
@@ -73,6 +73,13 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
     const others = optimistic.others.get(group.id) ?? [];
     const members = group.members.map((device) => device.name);
     const differing = members.filter((name) => !sameMembers(pessimistic.membersOf(name), members));
+    const misplaced = unplaced(members, optimistic.machine.topology, description);
+    if (misplaced !== undefined) {
+      for (const device of members) {
+        uncertain.push({ device, why: misplaced, dependsOn: [], ifIsolated: members, ifOpen: [] });
+      }
+      continue;
+    }
     if (differing.length > 0) {
       for (const name of members) {
         uncertain.push(
@@ -93,12 +100,20 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
       reasons: [...optimistic.formation.reasonsOf(group), ...others.map((one) => one.reason)],
     });
   }
+  const ungrouped: UngroupedReport[] = [];
+  for (const device of optimistic.formation.ungrouped) {
+    const misplaced = optimistic.scoped
+      ? unplaced([device.name], optimistic.machine.topology, description)
+      : undefined;
+    if (misplaced === undefined) {
+      ungrouped.push({ device: device.name, why: optimistic.formation.whyUngrouped(device) });
+    } else {
+      uncertain.push({ device: device.name, why: misplaced, dependsOn: [], ifIsolated: [], ifOpen: [] });
+    }
+  }
   return {
     groups,
-    ungrouped: optimistic.formation.ungrouped.map((device) => ({
-      device: device.name,
-      why: optimistic.formation.whyUngrouped(device),
-    })),
+    ungrouped,
     unknown: [...uncertain, ...unreadable(description, optimistic.machine)],
     assumptions: optimistic.assumptions,
     problems: [...optimistic.machine.problems, ...optimistic.warnings],
@@ -111,6 +126,8 @@ interface Formed {
   readonly others: ReadonlyMap<number, readonly { readonly name: string; readonly reason: GroupingReason }[]>;
   readonly assumptions: readonly string[];
   readonly warnings: readonly MachineProblem[];
+  /** Device scopes decide on coverage, so a device's place matters. */
+  readonly scoped: boolean;
   membersOf(name: string): readonly string[];
 }
 
@@ -144,6 +161,7 @@ function form(
     formation,
     others,
     assumptions: result.assumptions,
+    scoped: result.lookup !== undefined,
     warnings: result.warnings.map((problem) => ({ device: 'DMAR', problem })),
     membersOf: (name) => {
       const device = machine.topology.find(name);

@@ -30,6 +30,7 @@ export function isOpen(device: PciDevice, unknown: readonly string[] | undefined
     const needsControls = device.portType === 'root port' || device.portType === 'downstream port';
     return needsControls || (device.multifunction && device.isExpress);
   }
+  if (unknown.includes('virtual functions') && device.multifunction) return true;
   // Ids decide only on quirks; a function that the standard test settles needs none.
   if (unknown.includes('vendor id')) return device.multifunction || device.isBridge;
   if (unknown.includes('device id') && QUIRK_VENDORS.has(device.vendorId)) {
@@ -67,6 +68,29 @@ function withPort(one: FunctionDescription): FunctionDescription {
   config.set([0x10, 0x00, 0x42, 0x00], 0x40);
   const hex = Array.from(config, (byte) => byte.toString(16).padStart(2, '0')).join('');
   return { ...one, config: hex, configSize: 256 };
+}
+
+/**
+ * Where a bridge does not show its bus numbers, any bus but the first may lie behind it. Says so when one of these devices
+ * is such a bridge or sits on such a bus; undefined: their places are known.
+ */
+export function unplaced(
+  names: readonly string[],
+  topology: PciTopology,
+  description: HostDescription,
+): string | undefined {
+  const bridges = description.functions.filter((one) => one.unknown?.includes('bus numbers') === true);
+  if (bridges.length === 0) return undefined;
+  const hidden = new Set(bridges.map((one) => one.address));
+  for (const name of names) {
+    const device = topology.find(name);
+    if (device === undefined) continue;
+    let bus: PciBus = device.bus;
+    while (bus.parent !== undefined) bus = bus.parent;
+    if (bus.number === 0 && !hidden.has(name)) continue;
+    return `The source does not show the bus numbers of ${bridges[0].address}${bridges.length > 1 ? ` and ${bridges.length - 1} other bridges` : ''}: what sits behind them can't be told.`;
+  }
+  return undefined;
 }
 
 /** The devices with hidden registers that these devices' grouping asks about: their slots, and all bridges above. */

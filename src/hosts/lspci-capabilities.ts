@@ -145,15 +145,17 @@ export function textCapabilities(lines: readonly TextLine[]): TextCapabilities {
       denied ||= line.text.includes('<access denied>');
       continue;
     }
-    const extended = match[2] !== undefined;
+    const offset = Number.parseInt(match[1], 16);
+    // With -v alone older pciutils print no version: the place tells the list.
+    const extended = match[2] !== undefined || offset >= 0x100;
     const id = idOf(match[3], extended);
     if (id === undefined) continue;
     details = [];
     list.push({
       line: line.number,
-      offset: Number.parseInt(match[1], 16),
+      offset,
       extended,
-      version: extended ? Number.parseInt(match[2], 16) : 0,
+      version: extended ? Number.parseInt(match[2] ?? '1', 16) : 0,
       id,
       words: match[3],
       details,

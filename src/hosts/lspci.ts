@@ -50,11 +50,23 @@ function withoutDuplicates(blocks: readonly LspciBlock[], problems: TextProblem[
 }
 
 interface Survey {
+  /** Buses with a function whose SR-IOV registers the text leaves out: functions there may be virtual. */
+  readonly maybeVirtual: ReadonlySet<string>;
   /** Function numbers by slot, virtual functions left out. */
   readonly slots: ReadonlyMap<string, readonly number[]>;
   readonly physicalOf: ReadonlyMap<string, string>;
   /** Some device shows its capabilities: the text was made by root. */
   readonly privileged: boolean;
+}
+
+function busOf(block: LspciBlock): string {
+  return formatPciAddress(block.address).slice(0, -5);
+}
+
+/** lspci -v names the SR-IOV capability but prints none of its registers. */
+function hidesVirtualFunctions(block: LspciBlock): boolean {
+  const named = block.lines.some((line) => line.text.includes('Single Root I/O Virtualization'));
+  return named && !block.lines.some((line) => line.text.startsWith('IOVCtl:'));
 }
 
 function slotOf(block: LspciBlock): string {
@@ -65,6 +77,7 @@ function slotOf(block: LspciBlock): string {
 function surveyOf(blocks: readonly LspciBlock[]): Survey {
   const physicalOf = virtualFunctions(blocks);
   const slots = new Map<string, number[]>();
+  const maybeVirtual = new Set<string>();
   let privileged = false;
   for (const block of blocks) {
     if (
@@ -73,12 +86,13 @@ function surveyOf(blocks: readonly LspciBlock[]): Survey {
     ) {
       privileged = true;
     }
+    if (hidesVirtualFunctions(block)) maybeVirtual.add(busOf(block));
     if (physicalOf.has(formatPciAddress(block.address))) continue;
     const functions = slots.get(slotOf(block)) ?? [];
     functions.push(block.address.function);
     slots.set(slotOf(block), functions);
   }
-  return { slots, physicalOf, privileged };
+  return { slots, physicalOf, privileged, maybeVirtual };
 }
 
 /** Virtual functions by the SR-IOV registers that the text prints for the physical ones. */
@@ -116,7 +130,7 @@ function describe(block: LspciBlock, survey: Survey, problems: TextProblem[]): F
   if (vendorId !== undefined) description.vendorId = vendorId;
   if (header.deviceId !== undefined) description.deviceId = header.deviceId;
   if (block.bytes !== undefined && block.bytes.length >= 64)
-    takeDump(block, block.bytes, description, problems);
+    takeDump(block, block.bytes, survey, description, problems);
   else {
     if (block.bytes !== undefined) {
       problems.push({
@@ -146,6 +160,7 @@ function readOwnLines(lines: readonly TextLine[], description: FunctionDescripti
 function takeDump(
   block: LspciBlock,
   bytes: Uint8Array,
+  survey: Survey,
   description: FunctionDescription,
   problems: TextProblem[],
 ): void {
@@ -158,14 +173,34 @@ function takeDump(
       problem: `the hex of ${description.address} is cut: ${bytes.length} bytes where ${expected} are expected; only the first ${size} are used`,
     });
   }
-  description.config = hexOf(bytes.subarray(0, size));
-  description.configSize = size as 64 | 256 | 4096;
-  const unknown: string[] = [];
+  const capabilities = textCapabilities(block.lines);
+  const shown = capabilities.list.filter((one) => one.extended || size === 64);
+  if (size < 4096 && shown.length > 0) {
+    // The text goes on where the dump ends: lspci -vvx prints 64 bytes of hex and all capabilities in words.
+    const longer = new Uint8Array(capabilities.list.some((one) => one.extended) ? 4096 : 256);
+    longer.set(bytes.subarray(0, size));
+    writeCapabilities(longer, shown, { nextAriFunction: nextFunction(block, survey) });
+    description.config = hexOf(trimmed(longer));
+    description.configSize = longer.length as 256 | 4096;
+  } else {
+    description.config = hexOf(bytes.subarray(0, size));
+    description.configSize = size as 64 | 256 | 4096;
+  }
   const virtual = bytes[0] === 0xff && bytes[1] === 0xff;
   const hasList = ((bytes[6] ?? 0) & 0x10) !== 0;
-  if (size === 64 && hasList && !virtual) unknown.push('capabilities');
-  if (size === 256 && (!whole || shortExpress(bytes))) unknown.push('extended capabilities');
+  const unknown: string[] = [];
+  if (size === 64 && hasList && !virtual)
+    unknown.push(shown.length > 0 ? 'device registers' : 'capabilities');
+  if (size === 256 && capabilities.list.length === 0 && shortExpress(bytes))
+    unknown.push('extended capabilities');
   if (unknown.length > 0) description.unknown = unknown;
+}
+
+/** The devfn of the next function that the text lists in the slot: what an ARI chain would name. */
+function nextFunction(block: LspciBlock, survey: Survey): number {
+  const siblings = survey.slots.get(slotOf(block)) ?? [];
+  const next = siblings.filter((fn) => fn > block.address.function).sort((a, b) => a - b)[0];
+  return next === undefined ? 0 : block.address.device * 8 + next;
 }
 
 /** 256 bytes of a PCI Express function: lspci -xxx stops there, although the function may have more. */
@@ -181,7 +216,7 @@ function shortExpress(bytes: Uint8Array): boolean {
 
 /** Bytes from text alone. */
 function rebuild(block: LspciBlock, survey: Survey, description: FunctionDescription): void {
-  const { header, address } = block;
+  const { header } = block;
   const capabilities = textCapabilities(block.lines);
   const extended = capabilities.list.some((one) => one.extended);
   const express = capabilities.list.some((one) => !one.extended && one.id === 0x10);
@@ -204,11 +239,11 @@ function rebuild(block: LspciBlock, survey: Survey, description: FunctionDescrip
   if (!virtual && siblings.length > 1) bytes[0x0e] |= 0x80;
   writeCommand(block.lines, bytes);
   writeRegions(block.lines, bytes, bridge);
-  const next = siblings.filter((fn) => fn > address.function).sort((a, b) => a - b)[0] ?? 0;
-  writeCapabilities(bytes, capabilities.list, { nextAriFunction: address.device * 8 + next });
+  writeCapabilities(bytes, capabilities.list, { nextAriFunction: nextFunction(block, survey) });
   description.config = hexOf(trimmed(bytes));
   description.configSize = size;
   const unknown = unknownParts(block, capabilities, survey, bridge, classCode);
+  if (survey.maybeVirtual.has(busOf(block))) unknown.push('virtual functions');
   if (description.vendorId === undefined) unknown.push('vendor id');
   if (description.deviceId === undefined) unknown.push('device id');
   unknown.push('device registers');
