@@ -88,6 +88,6 @@ async function hostOf(argv: PlanArguments): Promise<Host> {
     return openWorkspace({ session: argv.session, readOnly: true, what: 'plan' }).host;
   }
   if (argv.host === undefined) throw usageError('no host was named', 'say --host FOLDER, or --session NAME');
-  const { resolveHost } = await import('../hosts/resolve.ts');
-  return buildHost(await resolveHost(argv.host), { profile: profileFor(targetsOf(argv)) });
+  const { hostFrom } = await import('./host-option.ts');
+  return buildHost(hostFrom(argv.host).description, { profile: profileFor(targetsOf(argv)) });
 }
