@@ -240,7 +240,7 @@ export class Console {
     if (event.type !== 'key') return;
     const command = this.keymap.find(event.key, this.screenId, this.subject()?.kind);
     if (command === undefined) {
-      if (event.key !== 'Unknown') this.say(`${event.key} does nothing here; ? shows the keys`);
+      if (event.key !== 'Unknown') this.say(this.keymap.nowhere(event.key));
       return;
     }
     this.attempt(() => command.run(this));
@@ -320,6 +320,7 @@ export class Console {
     this.detail.focused = false;
     this.detail.open = this.detail.open && !this.detailCovers;
     this.detail.top = 0;
+    if (this.message?.kind === 'warning') this.message = undefined;
     this.filterField = undefined;
   }
 

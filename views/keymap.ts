@@ -75,6 +75,17 @@ export class KeyMap {
     return this.byKey.get(key)?.find((command) => applies(command, screen, subject));
   }
 
+  /** Why a key does nothing here: what it would do, and where. */
+  nowhere(key: string): string {
+    const [command] = this.byKey.get(key) ?? [];
+    if (command === undefined) return `${key} does nothing; ? shows the keys`;
+    const where =
+      command.screens?.map((screen) => `screen ${screen}`) ??
+      command.subjects?.map((kind) => `a ${kind}`) ??
+      [];
+    return `${key}: ${command.title}; that is for ${where.join(', ')}`;
+  }
+
   /** Commands that apply here and have something to show in the bottom line. */
   hints(screen: ScreenId, subject: Subject['kind'] | undefined): Command[] {
     return this.commands.filter((command) => command.hint !== undefined && applies(command, screen, subject));

@@ -47,6 +47,14 @@ export interface WalkRequest {
   readonly pasid?: number;
   readonly iova: bigint;
   readonly access?: DmaAccess;
+  /** Bits to take as turned over during this walk; memory is the same before and after. */
+  readonly flips?: readonly BitFlip[];
+}
+
+/** One bit of memory: bit `bit` of the little-endian entry at byte address `address`. */
+export interface BitFlip {
+  readonly address: bigint;
+  readonly bit: number;
 }
 
 export interface MachineOptions {

@@ -11,7 +11,7 @@ import { explain } from '../vtd/explain.ts';
 import { faultMeaning } from '../vtd/fault-reasons.ts';
 import type { EventLog } from './event-log.ts';
 import type { Hardware } from './hardware.ts';
-import type { DmaRequest, WalkRequest } from './operations.ts';
+import type { BitFlip, DmaRequest, WalkRequest } from './operations.ts';
 import type { DmaResult, WalkState } from './state.ts';
 
 /** A transfer at most, bytes. */
@@ -49,12 +49,30 @@ export class Transfers {
     const route = this.hardware.fabric.route(this.functionOf(name));
     if (route.unit === undefined) return untranslated(request.iova);
     const access = request.access === 'write' ? Access.write : Access.read;
-    const walk = explain(route.unit.unit, route.requesterId, request.iova, access, pasid ?? -1);
+    const { unit } = route.unit;
+    const walk = this.withBitsTurned(request.flips ?? [], () =>
+      explain(unit, route.requesterId, request.iova, access, pasid ?? -1),
+    );
     return {
       ...walk,
       unit: route.unit.name,
       fault: walk.fault === undefined ? undefined : { ...walk.fault, reason: walk.fault.reason ?? 0 },
     };
+  }
+
+  /** Turns bits of memory over while `look` looks, and back. */
+  private withBitsTurned<Result>(flips: readonly BitFlip[], look: () => Result): Result {
+    const { memory } = this.hardware;
+    const turn = ({ address, bit }: BitFlip): void => {
+      const at = Number(address) + 4 * (bit >>> 5);
+      memory.write32(at, (memory.read32(at) ^ (1 << (bit & 31))) >>> 0);
+    };
+    flips.forEach(turn);
+    try {
+      return look();
+    } finally {
+      flips.forEach(turn);
+    }
   }
 
   functionOf(name: string): PciFunction {

@@ -117,7 +117,7 @@ export function createMachine(console: Console, then: (machine: string) => void)
         console.pop();
         const [vm, memory] = value.split(/\s+/);
         act(console, 'vm.create', { vm, ...(memory === undefined ? {} : { memory }) }, () => {
-          console.standOn(vm);
+          if (console.screenId === 'machines') console.standOn(vm);
           then(vm);
         });
       },
@@ -262,7 +262,11 @@ function walkDevice(
   if (subject?.kind === 'event') {
     const fault = console.hostState.events().find((event) => String(event.sequence) === subject.name)?.fault;
     if (fault?.device === undefined) return undefined;
-    return { device: fault.device, proposal: hex(fault.address), pasid: fault.pasid };
+    return {
+      device: fault.device,
+      proposal: `${fault.access === 'write' ? 'write ' : ''}${hex(fault.address)}`,
+      pasid: fault.pasid,
+    };
   }
   if (subject?.kind === 'device' || subject?.kind === 'mdev') {
     return { device: subject.name, proposal: console.lastAddress, pasid: undefined };

@@ -52,3 +52,17 @@ export function wordRow(words: ArrayLike<number>): string {
   }
   return parts.join(' ');
 }
+
+const COMPANY =
+  /^.*?\b(?:Corporation|Corp|Incorporated|Inc|Limited|Ltd|LLC|GmbH|AG|Co|Technologies|Technology|Electronics|Semiconductors?|Instruments|Devices|Systems)\b[.,]*\s+(?=\S)/;
+
+/** A device's name without the maker's: on a narrow screen what it is matters more than who made it. */
+export function briefName(name: string): string {
+  let rest = name;
+  for (;;) {
+    const match = COMPANY.exec(rest);
+    if (match === null || match[0].length > 60) break;
+    rest = rest.slice(match[0].length);
+  }
+  return rest.replace(/^\[[^\]]*\]\s+(?=\S)/, '').replace(/^\([^)]*\)\s+(?=\S)/, '');
+}

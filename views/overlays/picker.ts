@@ -77,7 +77,7 @@ export class Picker implements Overlay {
     const { titles, title, note } = this.options;
     const width = Math.min(columns, 110);
     // Borders and padding of the table: a bar before each column and one at the end, a space on both sides.
-    const room = width - 2 - titles.length * 3 - 1;
+    const room = width - 3 * titles.length - 5;
     const widths = shareWidths(titles, this.shown, room);
     const visible = Math.max(1, Math.min(this.shown.length, rows - 6 - (note === undefined ? 0 : 1)));
     this.top = Math.max(0, Math.min(this.top, this.cursor, this.shown.length - visible));

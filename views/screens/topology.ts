@@ -3,7 +3,7 @@ import type { CapabilityState, DeviceNode, Host, MdevState, RootBusNode } from '
 import type { Column } from '../columns/column.ts';
 import { fieldLines } from '../format/fields.ts';
 import { type Line, styled } from '../format/line.ts';
-import { byteRow, counted, hex, hexDigits, identity } from '../format/values.ts';
+import { briefName, byteRow, counted, hex, hexDigits, identity } from '../format/values.ts';
 import { rowsOf } from '../list/row-source.ts';
 import { requirementLines } from './parts.ts';
 import { defineScreen, type HexDetail, type ScreenContext, type Section } from './screen.ts';
@@ -70,7 +70,7 @@ const columns: readonly Column<Row>[] = [
       row.kind === 'bus'
         ? counted(row.root.devices.length, 'device')
         : device(
-            (node) => node.name ?? node.className,
+            (node) => (node.name === undefined ? node.className : briefName(node.name)),
             (mdev) => mdev.type,
           )(row),
   },

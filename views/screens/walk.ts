@@ -97,17 +97,19 @@ const columns: readonly Column<Row>[] = [
   },
   {
     id: 'raw',
-    title: 'Raw, highest 64 bits first',
-    width: 67,
+    title: 'Raw (first 128 bits, low word first)',
+    width: 36,
     priority: 5,
-    cell: (row) =>
-      row.kind === 'step'
-        ? wordRow(
-            row.step.words.slice().reverse().length > 4 ? row.step.words.subarray(0, 4) : row.step.words,
-          )
-        : '',
+    cell: (row) => (row.kind === 'step' ? wordRow(row.step.words.subarray(0, 4)) : ''),
   },
 ];
+
+/** Two 64-bit words a line, highest first. */
+function rawLines(words: Uint32Array): Line[] {
+  return Array.from({ length: Math.ceil(words.length / 4) }, (_, at) =>
+    pairLine(at === 0 ? 'Raw' : '', wordRow(words.subarray(4 * at, 4 * at + 4)), 6),
+  );
+}
 
 export const walk = defineScreen<Row>({
   id: 'walk',
