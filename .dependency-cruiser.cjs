@@ -1,7 +1,6 @@
 /** The directions of import. See docs/architecture.md. */
 module.exports = {
   forbidden: [
-    { name: 'no-circular', severity: 'error', comment: 'A cycle hides which part stands on which.', from: {}, to: { circular: true, dependencyTypesNot: ['type-only'] } },
     { name: 'hw-knows-no-application', severity: 'error', from: { path: '^hw/' }, to: { path: '^(src|views|test|bench)/' } },
     { name: 'hw-touches-no-world', severity: 'error', comment: 'No files, no clock, no randomness, no package that brings them.', from: { path: '^hw/' }, to: { dependencyTypes: ['core'] } },
     { name: 'hardware-knows-no-kernel', severity: 'error', from: { path: '^hw/(memory|pci|acpi|vtd|devices)/' }, to: { path: '^hw/(kernel|guest)/' } },

@@ -13,6 +13,7 @@ const checks = [
   ['lint and format', bin('biome'), ['check', '--error-on-warnings', '.']],
   ['dead code', bin('knip'), ['--no-progress']],
   ['import directions', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'hw', 'src', 'views']],
+  ['import cycles', process.execPath, ['scripts/cycles.js']],
 ];
 
 let passed = 0;
