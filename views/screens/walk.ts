@@ -165,10 +165,9 @@ export const walk = defineScreen<Row>({
     }
     return [
       {
-        title: step.structure,
-        lines: [pairLine('Address', hex(step.address)), pairLine('Raw', wordRow(step.words))],
+        title: `${step.structure} at ${hex(step.address)}`,
+        lines: [...rawLines(step.words), ...fieldLines(step.fields)],
       },
-      { title: 'Fields', lines: fieldLines(step.fields) },
     ];
   },
   banner(context) {
