@@ -3,12 +3,23 @@
  * and not on the order of releases. Taking and giving cost a few words, whatever the size: a pyramid of bitmaps, one
  * bit a number below, above one bit for each word that has something free.
  */
+/** Where the search for runs of one kind goes on: what lies below is known to be taken. Indices. */
+interface RunHint {
+  readonly count: number;
+  readonly alignment: number;
+  /** The first index that is aligned. */
+  readonly start: number;
+  next: number;
+}
+
 export class LowestFree {
   /** The numbers are `first` to `first + count - 1`. */
   readonly first: number;
   readonly count: number;
   private readonly levels: Uint32Array[] = [];
   private freeCount: number;
+  /** Runs by "count:alignment": no such run starts below where its search goes on. */
+  private readonly runHints = new Map<string, RunHint>();
 
   constructor(first: number, count: number) {
     this.first = first;
@@ -63,15 +74,17 @@ export class LowestFree {
    * undefined when there is none.
    */
   takeRun(count: number, alignment: number): number | undefined {
-    const offset = this.first % alignment;
-    const start = offset === 0 ? 0 : alignment - offset;
-    for (let index = start; index + count <= this.count; ) {
+    const hint = this.runHint(count, alignment);
+    const { start } = hint;
+    for (let index = hint.next; index + count <= this.count; ) {
       const taken = this.firstTaken(index, count);
       if (taken === undefined) {
         for (let each = 0; each < count; each += 1) this.clear(index + each);
+        hint.next = index + Math.ceil(count / alignment) * alignment;
         return this.first + index;
       }
       index = start + Math.ceil((taken + 1 - start) / alignment) * alignment;
+      hint.next = index;
     }
     return undefined;
   }
@@ -81,6 +94,11 @@ export class LowestFree {
     if (!this.isTaken(number)) return false;
     this.freeCount += 1;
     let at = number - this.first;
+    for (const hint of this.runHints.values()) {
+      const lowest =
+        Math.ceil((at - hint.count + 1 - hint.start) / hint.alignment) * hint.alignment + hint.start;
+      if (lowest < hint.next) hint.next = Math.max(hint.start, lowest);
+    }
     for (const level of this.levels) {
       const before = level[at >>> 5];
       level[at >>> 5] = before | (1 << (at & 31));
@@ -88,6 +106,18 @@ export class LowestFree {
       at >>>= 5;
     }
     return true;
+  }
+
+  private runHint(count: number, alignment: number): RunHint {
+    const key = `${count}:${alignment}`;
+    let hint = this.runHints.get(key);
+    if (hint === undefined) {
+      const offset = this.first % alignment;
+      const start = offset === 0 ? 0 : alignment - offset;
+      hint = { count, alignment, start, next: start };
+      this.runHints.set(key, hint);
+    }
+    return hint;
   }
 
   /** Index of the first taken number among `count` from `index`, or undefined. */

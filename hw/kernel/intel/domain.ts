@@ -2,7 +2,7 @@
 import type { Frame, Page } from '../../memory/types.ts';
 import { KernelError } from '../errno.ts';
 import type { DriverDomain } from '../iommu/driver.ts';
-import { type Aperture, type DomainType, IommuProt } from '../iommu/types.ts';
+import { type Aperture, type DomainLeaf, type DomainType, IommuProt } from '../iommu/types.ts';
 import type { KernelProfile } from '../profile.ts';
 import type { AuxiliaryRecord, DeviceInfo } from './device-info.ts';
 import { flushMapped, flushUnmapped } from './domain-flush.ts';
@@ -191,6 +191,13 @@ export class IntelDomain implements DriverDomain {
 
   iovaToFrame(page: Page): Frame | undefined {
     return this.table === undefined ? (page as number as Frame) : this.table.lookup(page)?.frame;
+  }
+
+  leafAt(page: Page): DomainLeaf | undefined {
+    const found = this.table?.lookup(page);
+    if (found === undefined) return undefined;
+    const pages = 512 ** (found.level - 1);
+    return { frame: found.frame, pages: pages - (page % pages) };
   }
 
   free(): void {

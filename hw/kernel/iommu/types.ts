@@ -37,8 +37,16 @@ export interface IommuDomain {
   unmap(page: Page, count: number): number;
   /** The frame behind a page, or undefined. */
   iovaToFrame(page: Page): Frame | undefined;
+  /** The leaf behind a page: its frame, and how many pages from this one on the same leaf covers; undefined: unmapped. */
+  leafAt?(page: Page): DomainLeaf | undefined;
   /** Frees the page table. @throws KernelError EBUSY while attached. */
   free(): void;
+}
+
+/** A leaf of a domain's page table, seen from one page of it. */
+export interface DomainLeaf {
+  readonly frame: Frame;
+  readonly pages: number;
 }
 
 export type ReservedType = 'direct' | 'direct-relaxable' | 'reserved' | 'msi' | 'software-msi';

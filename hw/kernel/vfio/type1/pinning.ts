@@ -145,6 +145,29 @@ export function pinAndMap(state: Type1State, slot: number): void {
   mappings.setFlag(slot, MappingFlag.iommuMapped, true);
 }
 
+/** Consecutive pages of a domain with consecutive frames; filled by `findRun`. */
+const run = { frame: 0, count: 0 };
+
+/** Fills `run` with what a domain has from `page` on, up to `end`; false: nothing there. */
+function findRun(domain: IommuDomain, page: number, end: number): boolean {
+  run.count = 0;
+  while (page + run.count < end) {
+    const at = (page + run.count) as Page;
+    let frame: number | undefined;
+    let pages = 1;
+    if (domain.leafAt === undefined) frame = domain.iovaToFrame(at);
+    else {
+      const leaf = domain.leafAt(at);
+      frame = leaf?.frame;
+      pages = leaf?.pages ?? 0;
+    }
+    if (frame === undefined || (run.count > 0 && frame !== run.frame + run.count)) break;
+    if (run.count === 0) run.frame = frame;
+    run.count += Math.min(pages, end - at);
+  }
+  return run.count > 0;
+}
+
 /** Takes pages [first, end) of a mapping out of all domains and unpins them; the number of real pages. */
 function unmapRange(state: Type1State, slot: number, first: number, end: number, account: boolean): number {
   const [source, ...others] = state.domains;
@@ -152,14 +175,11 @@ function unmapRange(state: Type1State, slot: number, first: number, end: number,
   for (const { domain } of others) unmapPages(domain, first, end - first);
   let unlocked = 0;
   for (let page = first; page < end; ) {
-    const frame = source.domain.iovaToFrame(page as Page);
-    if (frame === undefined) {
+    if (!findRun(source.domain, page, end)) {
       page += 1;
       continue;
     }
-    let count = 1;
-    while (page + count < end && source.domain.iovaToFrame((page + count) as Page) === frame + count)
-      count += 1;
+    const { frame, count } = run;
     const unmapped = source.domain.unmap(page as Page, count);
     if (unmapped === 0) break;
     unlocked += unpinChunk(state, slot, page, frame, unmapped, account);
@@ -202,16 +222,14 @@ export function replay(state: Type1State, domain: IommuDomain): void {
       const copied = (mappings.flags(at) & MappingFlag.iommuMapped) !== 0;
       for (let page = mappings.start(at); page < end; ) {
         reached = page;
-        let frame: number | undefined;
-        let count = 1;
+        let frame: number;
+        let count: number;
         if (copied) {
-          frame = source?.iovaToFrame(page as Page);
-          if (source === undefined || frame === undefined) {
+          if (source === undefined || !findRun(source, page, end)) {
             page += 1;
             continue;
           }
-          while (page + count < end && source.iovaToFrame((page + count) as Page) === frame + count)
-            count += 1;
+          ({ frame, count } = run);
         } else {
           pinChunk(state, at, page, end - page);
           ({ frame, count } = chunk);
