@@ -63,6 +63,7 @@ export class LegacyAttachment implements IntelAttachment {
   detach(info: DeviceInfo): void {
     const { domain, unit } = info;
     if (domain === undefined) return;
+    for (const [pasid, other] of [...info.pasidDomains]) this.detachPasid(info, other, pasid);
     if (unit.scalable && info.pci !== undefined) this.entries.tearDownPasid(info, NO_PASID);
     // Before the context entry goes: hence no device-TLB flush for it later.
     info.disableAts();
@@ -79,17 +80,29 @@ export class LegacyAttachment implements IntelAttachment {
     this.leaveUnit(domain, unit);
   }
 
-  attachPasid(info: DeviceInfo): void {
-    throw new KernelError(
-      'EOPNOTSUPP',
-      'no PASID attach in this kernel',
-      `This kernel attaches no domain to a PASID of ${info.device.name}.`,
-      'Kernels with auxiliary domains (5.15) or with iommu_attach_device_pasid (7.2) do.',
-    );
+  /**
+   * A domain on one PASID, without auxiliary mode: no kernel of this generation offers it, but its tables can, and the
+   * two forms that came before and after are shown beside auxiliary domains. PASIDE is set on the way.
+   */
+  attachPasid(info: DeviceInfo, domain: IntelDomain, pasid: number, old: IntelDomain | undefined): void {
+    this.prepare(info, domain);
+    this.enablePasids(info);
+    this.useUnit(domain, info.unit);
+    if (old !== undefined) this.entries.tearDownPasid(info, pasid);
+    try {
+      this.entries.setPasid(info, domain, pasid);
+    } catch (error) {
+      if (old !== undefined) this.entries.setPasid(info, old, pasid);
+      this.leaveUnit(domain, info.unit);
+      throw error;
+    }
+    if (old !== undefined) this.forget(info, old, pasid);
+    info.linkPasid(domain, pasid);
   }
 
-  detachPasid(info: DeviceInfo): void {
-    this.attachPasid(info);
+  detachPasid(info: DeviceInfo, domain: IntelDomain, pasid: number): void {
+    this.entries.tearDownPasid(info, pasid);
+    this.forget(info, domain, pasid);
   }
 
   /**
@@ -160,6 +173,10 @@ export class LegacyAttachment implements IntelAttachment {
       unit.flush.deviceContext(domain.domainIdOn(unit), info.requesterId);
     }
     if (!info.pasidEnabled) this.enableDeviceFeatures(info);
+  }
+
+  private forget(info: DeviceInfo, domain: IntelDomain, pasid: number): void {
+    if (info.unlinkPasid(domain, pasid)) this.leaveUnit(domain, info.unit);
   }
 
   private mapContexts(info: DeviceInfo, domain: IntelDomain): void {

@@ -7,6 +7,7 @@ import { forEachAlias, type IntelAttachment } from './attachment.ts';
 import type { DeviceInfo } from './device-info.ts';
 import type { IntelDomain } from './domain.ts';
 import { type EntryWriter, NO_PASID } from './entries.ts';
+import { NestedDomain } from './nested-domain.ts';
 import { PasidTable } from './pasid-table.ts';
 import type { TableWriter } from './table-writer.ts';
 import { PASS_THROUGH_DOMAIN_ID } from './unit.ts';
@@ -52,6 +53,7 @@ export class ModernAttachment implements IntelAttachment {
   }
 
   released(info: DeviceInfo): void {
+    for (const [pasid, domain] of [...info.pasidDomains]) this.detachPasid(info, domain, pasid);
     info.disableAts();
     info.disablePri();
     info.disablePasid();
@@ -71,12 +73,12 @@ export class ModernAttachment implements IntelAttachment {
     this.detach(info);
     if (domain.type === 'blocked') return;
     requireCompatible(info, domain);
-    if (domain.table !== undefined) domain.useUnit(info.unit);
+    if (domain.hasOwnId) domain.useUnit(info.unit);
     try {
       if (info.unit.scalable) this.entries.setPasid(info, domain, NO_PASID);
       else this.setContexts(info, domain);
     } catch (error) {
-      if (domain.table !== undefined) domain.leaveUnit(info.unit);
+      if (domain.hasOwnId) domain.leaveUnit(info.unit);
       throw error;
     }
     info.domain = domain;
@@ -90,7 +92,7 @@ export class ModernAttachment implements IntelAttachment {
     else this.clearContexts(info);
     info.domain = undefined;
     domain.devices.delete(info);
-    if (domain.table !== undefined) domain.leaveUnit(unit);
+    if (domain.hasOwnId) domain.leaveUnit(unit);
   }
 
   attachPasid(info: DeviceInfo, domain: IntelDomain, pasid: number, old: IntelDomain | undefined): void {
@@ -102,20 +104,18 @@ export class ModernAttachment implements IntelAttachment {
       );
     }
     requireCompatible(info, domain);
-    if (domain.table !== undefined) domain.useUnit(info.unit);
+    if (domain.hasOwnId) domain.useUnit(info.unit);
     const before = info.pasidTable.read(pasid)?.slice();
     if (old !== undefined) this.entries.tearDownPasid(info, pasid);
     try {
       this.entries.setPasid(info, domain, pasid);
     } catch (error) {
       if (old !== undefined && before !== undefined) info.pasidTable.write(pasid, before);
-      if (domain.table !== undefined) domain.leaveUnit(info.unit);
+      if (domain.hasOwnId) domain.leaveUnit(info.unit);
       throw error;
     }
     if (old !== undefined) forget(info, old, pasid);
-    const pasids = domain.pasidAttachments.get(info);
-    if (pasids === undefined) domain.pasidAttachments.set(info, new Set([pasid]));
-    else pasids.add(pasid);
+    info.linkPasid(domain, pasid);
   }
 
   detachPasid(info: DeviceInfo, domain: IntelDomain, pasid: number): void {
@@ -152,12 +152,17 @@ function forget(info: DeviceInfo, domain: IntelDomain, pasid: number): void {
   const pasids = domain.pasidAttachments.get(info);
   if (pasids?.delete(pasid) !== true) return;
   if (pasids.size === 0) domain.pasidAttachments.delete(info);
-  if (domain.table !== undefined) domain.leaveUnit(info.unit);
+  if (domain.hasOwnId) domain.leaveUnit(info.unit);
 }
 
 /** paging_domain_compatible: the unit can walk this table. @throws KernelError EINVAL. */
 function requireCompatible(info: DeviceInfo, domain: IntelDomain): void {
   const { unit } = info;
+  if (domain instanceof NestedDomain) {
+    requireCompatible(info, domain.parent);
+    domain.requireUnit(unit);
+    return;
+  }
   const { table } = domain;
   const why = table === undefined ? passThroughProblem(info) : tableProblem(info, domain, table.levels);
   if (why === undefined) return;

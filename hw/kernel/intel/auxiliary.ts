@@ -6,6 +6,7 @@
 
 import type { Device } from '../device.ts';
 import { KernelError } from '../errno.ts';
+import type { Act, ActMarker } from '../iommu/acts.ts';
 import { traced } from '../iommu/call-log.ts';
 import type { PasidSpace } from '../iommu/pasid-space.ts';
 import type { AuxiliaryDomains, IommuDomain } from '../iommu/types.ts';
@@ -21,8 +22,11 @@ const SIOV = { vendor: 0x8086, id: 5 } as const;
 export class IntelAuxiliaryDomains implements AuxiliaryDomains {
   private readonly driver: IntelDriver;
   private readonly pasids: PasidSpace;
+  private readonly acts: ActMarker | undefined;
 
-  constructor(driver: IntelDriver, pasids: PasidSpace) {
+  /** @param acts Since when attachments are there. */
+  constructor(driver: IntelDriver, pasids: PasidSpace, acts?: ActMarker) {
+    this.acts = acts;
     this.driver = driver;
     this.pasids = pasids;
   }
@@ -150,7 +154,7 @@ export class IntelAuxiliaryDomains implements AuxiliaryDomains {
       }
       domain.defaultPasid = pasid;
     }
-    const record = recordOf(domain, info) ?? link(domain, info);
+    const record = recordOf(domain, info) ?? link(domain, info, this.acts?.current);
     record.users += 1;
     if (record.users > 1) return;
     try {
@@ -217,8 +221,8 @@ function recordOf(domain: IntelDomain, info: DeviceInfo): AuxiliaryRecord | unde
   return domain.auxiliaryRecords.find((record) => record.info === info);
 }
 
-function link(domain: IntelDomain, info: DeviceInfo): AuxiliaryRecord {
-  const record: AuxiliaryRecord = { domain, info, users: 0 };
+function link(domain: IntelDomain, info: DeviceInfo, since: Act | undefined): AuxiliaryRecord {
+  const record: AuxiliaryRecord = { domain, info, users: 0, since };
   domain.auxiliaryRecords.push(record);
   info.auxiliaryRecords.push(record);
   return record;

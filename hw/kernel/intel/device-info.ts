@@ -1,5 +1,6 @@
 /** struct device_domain_info: what the driver keeps of one device. */
 import type { Device } from '../device.ts';
+import type { Act } from '../iommu/acts.ts';
 import type { PciDevice } from '../pci/pci-device.ts';
 import {
   atsPageAligned,
@@ -26,6 +27,7 @@ export interface AuxiliaryRecord {
   readonly domain: IntelDomain;
   readonly info: DeviceInfo;
   users: number;
+  readonly since: Act | undefined;
 }
 
 export class DeviceInfo implements DeviceTlbTarget {
@@ -48,6 +50,8 @@ export class DeviceInfo implements DeviceTlbTarget {
   /** The domain of requests without PASID. */
   domain: IntelDomain | undefined;
   pasidTable: PasidTable | undefined;
+  /** Domains attached by PASID number. */
+  readonly pasidDomains = new Map<number, IntelDomain>();
   /** Auxiliary mode (profile 5.15). */
   auxiliary = false;
   auxiliaryRecords: AuxiliaryRecord[] = [];
@@ -115,5 +119,22 @@ export class DeviceInfo implements DeviceTlbTarget {
   disablePasid(): void {
     if (this.pci !== undefined && this.pasidEnabled) disablePasid(this.pci);
     this.pasidEnabled = false;
+  }
+
+  /** Notes that a PASID leads to a domain now. */
+  linkPasid(domain: IntelDomain, pasid: number): void {
+    this.pasidDomains.set(pasid, domain);
+    const pasids = domain.pasidAttachments.get(this);
+    if (pasids === undefined) domain.pasidAttachments.set(this, new Set([pasid]));
+    else pasids.add(pasid);
+  }
+
+  /** The reverse; false: the PASID did not lead there. */
+  unlinkPasid(domain: IntelDomain, pasid: number): boolean {
+    const pasids = domain.pasidAttachments.get(this);
+    if (pasids?.delete(pasid) !== true) return false;
+    if (pasids.size === 0) domain.pasidAttachments.delete(this);
+    if (this.pasidDomains.get(pasid) === domain) this.pasidDomains.delete(pasid);
+    return true;
   }
 }

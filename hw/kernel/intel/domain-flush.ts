@@ -33,11 +33,23 @@ export function flushMapped(domain: IntelDomain, page: number, count: number): v
 
 /** Something is mapped no longer: IOTLBs first, then the device-TLBs. `leavesOnly`: no table was freed. */
 export function flushUnmapped(domain: IntelDomain, page: number, count: number, leavesOnly: boolean): void {
-  if (domain.unitUses.size === 0) return;
+  if (domain.unitUses.size === 0 && domain.nestedDomains.size === 0) return;
   const span = coveringSpan(page, count);
   for (const unit of domain.unitUses.keys()) {
     flushIotlb(domain, unit, page, count, span, leavesOnly);
     flushDeviceTlbs(domain, unit, span);
+  }
+  for (const nested of domain.nestedDomains) flushNested(nested);
+}
+
+/**
+ * What a parent no longer maps may be cached as part of any nested translation: its ids go as a whole, and the
+ * device-TLBs (CACHE_TAG_NESTING_IOTLB, CACHE_TAG_NESTING_DEVTLB).
+ */
+function flushNested(nested: IntelDomain): void {
+  for (const unit of nested.unitUses.keys()) {
+    unit.flush.domain(nested.domainIdOn(unit));
+    flushDeviceTlbs(nested, unit, { page: 0, order: 52 });
   }
 }
 
@@ -65,28 +77,28 @@ function flushIotlb(
 }
 
 /** PASIDs under which a first-level domain is cached on a unit: its own first, then 0 for requests without one. */
-function pasidsOn(domain: IntelDomain, unit: IntelUnit): number[] {
+export function pasidsOn(domain: IntelDomain, unit: IntelUnit): number[] {
   const pasids = new Set<number>();
   if (domain.profile.auxiliaryDomains) {
     if (domain.defaultPasid > 0) pasids.add(domain.defaultPasid);
     if (domain.devices.size > 0) pasids.add(0);
-    return [...pasids];
+  } else {
+    for (const info of domain.devices) if (info.unit === unit) pasids.add(0);
   }
-  for (const info of domain.devices) if (info.unit === unit) pasids.add(0);
   for (const [info, attached] of domain.pasidAttachments) {
     if (info.unit === unit) for (const pasid of attached) pasids.add(pasid);
   }
   return [...pasids];
 }
 
-function flushDeviceTlbs(domain: IntelDomain, unit: IntelUnit, span: Span): void {
-  if (domain.profile.unmapInRuns && !domain.hasDeviceTlb) return;
+export function flushDeviceTlbs(domain: IntelDomain, unit: IntelUnit, span: Span): void {
   // Old kernels keep these lists newest first.
   const order = <T>(list: Iterable<T>): T[] => (domain.profile.unmapInRuns ? [...list].reverse() : [...list]);
-  for (const info of order(domain.devices)) {
+  const looks = !domain.profile.unmapInRuns || domain.hasDeviceTlb;
+  for (const info of looks ? order(domain.devices) : []) {
     if (info.unit === unit && info.atsEnabled) unit.flush.deviceTlb(info, span.page, span.order);
   }
-  for (const { info } of order(domain.auxiliaryRecords)) {
+  for (const { info } of looks ? order(domain.auxiliaryRecords) : []) {
     if (info.unit === unit && info.atsEnabled) unit.flush.deviceTlb(info, span.page, span.order);
   }
   for (const [info, pasids] of domain.pasidAttachments) {

@@ -55,6 +55,8 @@ export class IntelDomain implements DriverDomain {
   readonly devices = new Set<DeviceInfo>();
   /** PASIDs attached by number (7.x), by device. */
   readonly pasidAttachments = new Map<DeviceInfo, Set<number>>();
+  /** First stages that users put on top of this one (7.x). */
+  readonly nestedDomains = new Set<IntelDomain>();
   /** Attached in auxiliary mode (5.15), oldest first. */
   auxiliaryRecords: AuxiliaryRecord[] = [];
   /** The PASID used on every device it is aux-attached to; 0: none yet. Kept after release (5.15). */
@@ -87,6 +89,11 @@ export class IntelDomain implements DriverDomain {
     this.dirtyTracking = shape?.dirtyTracking ?? false;
     this.addressBits = shape?.addressBits ?? 64;
     this.largestLevel = shape?.largestLevel ?? 3;
+  }
+
+  /** It has an id of its own on each unit: all but identity and blocking domains. */
+  get hasOwnId(): boolean {
+    return this.table !== undefined || this.type === 'nested';
   }
 
   get pageSizes(): bigint {
@@ -160,6 +167,13 @@ export class IntelDomain implements DriverDomain {
     const last = this.profile.domainWidth === 'unit' ? this.aperture.last : 2 ** (this.addressBits - 12) - 1;
     if (page + count - 1 > last) this.refuseWidth(page + count);
     this.everMapped = true;
+    if (this.nestParent && (prot & IommuProt.write) === 0) {
+      throw new KernelError(
+        'EINVAL',
+        'read-only mapping in a nesting parent',
+        `${this.name} carries guest tables: mappings that are not writable are refused (erratum 772415).`,
+      );
+    }
     // First-level entries have a bit of their own for "present": since 7.x they need no right.
     if (
       (prot & (IommuProt.read | IommuProt.write)) === 0 &&

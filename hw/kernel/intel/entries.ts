@@ -12,6 +12,7 @@ import type { KernelLog } from '../kernel-log.ts';
 import type { KernelProfile } from '../profile.ts';
 import type { DeviceInfo } from './device-info.ts';
 import type { IntelDomain } from './domain.ts';
+import { NestedDomain, StageOneFlag } from './nested-domain.ts';
 import type { TableWriter } from './table-writer.ts';
 import { PASS_THROUGH_DOMAIN_ID } from './unit.ts';
 
@@ -56,15 +57,14 @@ export class EntryWriter {
         'Detach what is attached to this PASID first.',
       );
     }
-    const words = domain.firstLevel
-      ? this.firstLevel(info, domain, pasid)
-      : this.otherLevel(info, domain, pasid);
+    const words =
+      domain instanceof NestedDomain
+        ? this.nested(info, domain)
+        : domain.firstLevel
+          ? this.firstLevel(info, domain, pasid)
+          : this.otherLevel(info, domain, pasid);
     table.write(pasid, words);
-    this.flushNewPasid(
-      info,
-      domain.table === undefined ? PASS_THROUGH_DOMAIN_ID : domain.domainIdOn(info.unit),
-      pasid,
-    );
+    this.flushNewPasid(info, domain.hasOwnId ? domain.domainIdOn(info.unit) : PASS_THROUGH_DOMAIN_ID, pasid);
   }
 
   /**
@@ -285,6 +285,28 @@ export class EntryWriter {
       pageWalkSnoop: capabilities.scalableWalkCoherency,
       pageSnoop: this.pageSnoop(domain),
       supervisorRequestEnable: supervisor && pasid !== NO_PASID,
+    });
+  }
+
+  /** The user's first stage on the parent's second (intel_pasid_setup_nested). */
+  private nested(info: DeviceInfo, domain: NestedDomain): Uint32Array {
+    const { unit } = info;
+    const { parent } = domain;
+    const supervisor = domain.hasFlag(StageOneFlag.supervisorRequests);
+    return PasidTableEntry.encode({
+      present: 1,
+      addressWidth: parent.table === undefined ? unit.agaw : parent.table.levels - 2,
+      translationType: TranslationType.nested,
+      secondLevelAccessDirtyEnable: parent.dirtyTrackingOn,
+      secondLevelPointer: (parent.table?.root ?? 0) * 4096,
+      domainId: domain.domainIdOn(unit),
+      pageWalkSnoop: unit.capabilities.scalableWalkCoherency,
+      pageSnoop: parent.enforcesCoherency,
+      supervisorRequestEnable: supervisor,
+      writeProtectEnable: supervisor && domain.hasFlag(StageOneFlag.writeProtect),
+      extendedAccessedFlagEnable: domain.hasFlag(StageOneFlag.extendedAccessed),
+      firstLevelPagingMode: domain.levels === FIVE_LEVELS ? 1 : 0,
+      firstLevelPointer: domain.configuration.tableAddress,
     });
   }
 

@@ -8,6 +8,7 @@ import { KernelError } from '../errno.ts';
 import type { KernelLog } from '../kernel-log.ts';
 import { LowestFree } from '../lowest-free.ts';
 import type { KernelProfile } from '../profile.ts';
+import { ActMarker } from './acts.ts';
 import { type CallArgument, traced } from './call-log.ts';
 import { DefaultDomains, type DefaultDomainType } from './default-domain.ts';
 import type { DomainOptions, DriverDomain, IommuDriver } from './driver.ts';
@@ -38,6 +39,8 @@ export class LinuxIommuCore implements IommuCore {
   readonly ownership: Ownership;
   readonly pasidAttach: PasidAttach;
   readonly defaultDomains: DefaultDomains;
+  /** Tells since which act things are as they are. */
+  readonly acts = new ActMarker();
   private readonly isolatedMsi: boolean;
   private readonly byId = new Map<number, Group>();
   private readonly ids = new LowestFree(0, MOST_GROUPS);
@@ -65,7 +68,7 @@ export class LinuxIommuCore implements IommuCore {
     const id = this.ids.takeLowest();
     if (id === undefined)
       throw new KernelError('ENOMEM', 'group numbers used up', 'No group number is left.');
-    const group = new Group(id, name);
+    const group = new Group(id, this.acts, name);
     this.byId.set(id, group);
     return group;
   }

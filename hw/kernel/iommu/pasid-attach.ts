@@ -36,7 +36,7 @@ export class PasidAttach {
       );
     }
     this.onEveryMember(group, driver, domain, pasid, undefined);
-    group.pasidAttachments.set(pasid, { domain, handle });
+    group.pasidAttachments.set(pasid, { domain, handle, since: group.acts.current });
   }
 
   /** @throws KernelError EINVAL: nothing attached, no handle, or the very same one; else as `attach`. */
@@ -53,7 +53,7 @@ export class PasidAttach {
       );
     }
     if (current.domain !== domain) this.onEveryMember(group, driver, domain, pasid, current.domain);
-    group.pasidAttachments.set(pasid, { domain, handle });
+    group.pasidAttachments.set(pasid, { domain, handle, since: group.acts.current });
   }
 
   detach(group: Group, pasid: number): void {
