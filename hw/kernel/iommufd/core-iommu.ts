@@ -2,9 +2,9 @@
 import type { Device } from '../device.ts';
 import { KernelError } from '../errno.ts';
 import type { LinuxIommuCore } from '../iommu/core.ts';
-import type { IommuGroup } from '../iommu/types.ts';
+import type { IommuDomain, IommuGroup } from '../iommu/types.ts';
 import type { AttachedDomain, DeviceIommu, HardwareInfo, PagingFlags, UserData } from './device-iommu.ts';
-import type { IntelHardware } from './intel-hardware.ts';
+import { type IntelHardware, IntelNested } from './intel-hardware.ts';
 import type { DeviceRegion } from './io-pagetable.ts';
 import { CorePagingDomain, type PagingDomain } from './paging-domain.ts';
 
@@ -100,7 +100,8 @@ export class CoreIommu implements DeviceIommu {
   }
 
   attachPasid(domain: AttachedDomain, device: Device, pasid: number): void {
-    this.core.attachDevicePasid(coreDomain(domain), device, pasid);
+    // Each attachment has a handle of its own: a replacement must bring another one.
+    this.core.attachDevicePasid(coreDomain(domain), device, pasid, { pasid });
   }
 
   detachPasid(domain: AttachedDomain, device: Device, pasid: number): void {
@@ -108,7 +109,7 @@ export class CoreIommu implements DeviceIommu {
   }
 
   replacePasid(_from: AttachedDomain, to: AttachedDomain, device: Device, pasid: number): void {
-    this.core.replaceDevicePasid(coreDomain(to), device, pasid);
+    this.core.replaceDevicePasid(coreDomain(to), device, pasid, { pasid });
   }
 
   hardwareInfo(device: Device, type: number): HardwareInfo {
@@ -126,7 +127,7 @@ export class CoreIommu implements DeviceIommu {
 }
 
 /** The IOMMU core's domain behind a page table. */
-function coreDomain(domain: AttachedDomain): CorePagingDomain['domain'] {
-  if (domain instanceof CorePagingDomain) return domain.domain;
+function coreDomain(domain: AttachedDomain): IommuDomain {
+  if (domain instanceof CorePagingDomain || domain instanceof IntelNested) return domain.domain;
   throw new KernelError('EINVAL', 'page table of another driver', 'the page table is not one of this IOMMU');
 }

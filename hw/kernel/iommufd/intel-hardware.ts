@@ -8,8 +8,9 @@ import { IntelDomain } from '../intel/domain.ts';
 import { flushUnmapped } from '../intel/domain-flush.ts';
 import type { IntelDriver } from '../intel/driver.ts';
 import { NO_PASID } from '../intel/entries.ts';
+import { NestedDomain as StageOneDomain } from '../intel/nested-domain.ts';
 import type { IommuDomain } from '../iommu/types.ts';
-import type { DeviceIommu, HardwareInfo } from './device-iommu.ts';
+import type { DeviceIommu, HardwareInfo, InvalidationRequest, NestedDomain } from './device-iommu.ts';
 import { CorePagingDomain, type DirtyTracking } from './paging-domain.ts';
 
 /** IOMMU_HW_INFO_TYPE_INTEL_VTD. */
@@ -24,13 +25,58 @@ const PASID_PRIVILEGED = 4;
 /** D of a second-level leaf, in its lower half. */
 const DIRTY_BIT = SecondLevelEntry.fields.dirty.mask;
 
+/** IOMMU_HWPT_DATA_VTD_S1, IOMMU_HWPT_INVALIDATE_DATA_VTD_S1, and the sizes of their structures. */
+const STAGE_ONE_DATA = 1;
+const STAGE_ONE_BYTES = 24;
+const INVALIDATION_DATA = 0;
+const INVALIDATION_BYTES = 24;
+const INVALIDATE_LEAVES = 1;
+const ALL_PAGES = (1n << 64n) - 1n;
+
+/** A nested page table as IOMMUFD holds it. */
+export class IntelNested implements NestedDomain {
+  readonly domain: StageOneDomain;
+
+  constructor(domain: StageOneDomain) {
+    this.domain = domain;
+  }
+
+  /** intel_nested_cache_invalidate_user: entries {address, pages, flags}. */
+  invalidate(request: InvalidationRequest, handled: { count: number }): void {
+    if (request.dataType !== INVALIDATION_DATA)
+      throw new KernelError('EINVAL', 'invalidation type', `type ${request.dataType} is not VT-d's`);
+    for (const bytes of request.entries) {
+      if (bytes.length !== INVALIDATION_BYTES)
+        throw new KernelError(
+          'EINVAL',
+          'invalidation entry',
+          `${bytes.length} bytes, wanted ${INVALIDATION_BYTES}`,
+        );
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const address = view.getBigUint64(0, true);
+      const pages = view.getBigUint64(8, true);
+      const flags = view.getUint32(16, true);
+      if ((flags & ~INVALIDATE_LEAVES) !== 0 || view.getUint32(20, true) !== 0)
+        throw new KernelError('EOPNOTSUPP', 'unknown flags', `invalidation flags 0x${flags.toString(16)}`);
+      if (address % 4096n !== 0n || (pages === ALL_PAGES && address !== 0n))
+        throw new KernelError('EINVAL', 'invalidation entry', 'everything starts at 0; addresses are pages');
+      const range = pages === ALL_PAGES ? undefined : { page: Number(address >> 12n), count: Number(pages) };
+      this.domain.invalidate(range, flags === INVALIDATE_LEAVES);
+      handled.count += 1;
+    }
+  }
+
+  free(): void {
+    this.domain.free();
+  }
+}
+
 export class IntelHardware {
-  readonly allocateNested: DeviceIommu['allocateNested'];
   private readonly driver: IntelDriver;
+  private nestedCount = 0;
 
   constructor(driver: IntelDriver) {
     this.driver = driver;
-    this.allocateNested = undefined;
   }
 
   /** IOMMU_CAP_ENFORCE_CACHE_COHERENCY: snoop control of the unit behind the device. */
@@ -49,6 +95,47 @@ export class IntelHardware {
     const own = domain instanceof IntelDomain ? domain : undefined;
     return new CorePagingDomain(domain, dirtyTracking && own !== undefined ? this.dirtyOf(own) : undefined);
   }
+
+  /**
+   * intel_iommu_domain_alloc_nested.
+   * @throws KernelError EOPNOTSUPP without nested translation or for another type of data, EINVAL for data of the wrong
+   * size or a parent that is no second stage.
+   */
+  allocateNested: NonNullable<DeviceIommu['allocateNested']> = (device, parent, _flags, data) => {
+    const unit = this.info(device)?.unit;
+    if (unit === undefined || !unit.scalable || unit.capabilities.nestedTranslation === 0)
+      throw new KernelError(
+        'EOPNOTSUPP',
+        'no nested translation',
+        `the unit of ${device.name} does not nest`,
+      );
+    if (data.type !== STAGE_ONE_DATA)
+      throw new KernelError(
+        'EOPNOTSUPP',
+        'page table data',
+        `data of type ${data.type} is not a first stage`,
+      );
+    const own = parent instanceof CorePagingDomain ? parent.domain : undefined;
+    if (!(own instanceof IntelDomain) || own.firstLevel || !own.nestParent)
+      throw new KernelError('EINVAL', 'no nesting parent', 'the parent is no second stage made for nesting');
+    const { bytes } = data;
+    if (bytes.length !== STAGE_ONE_BYTES)
+      throw new KernelError('EINVAL', 'driver data', `${bytes.length} bytes, wanted ${STAGE_ONE_BYTES}`);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.nestedCount += 1;
+    const domain = new StageOneDomain(
+      this.driver,
+      this.driver.profile,
+      own,
+      {
+        flags: view.getBigUint64(0, true),
+        tableAddress: view.getBigUint64(8, true),
+        addressWidth: view.getUint32(16, true),
+      },
+      `nested domain ${this.nestedCount}`,
+    );
+    return new IntelNested(domain);
+  };
 
   /** GET_HW_INFO. @throws KernelError EOPNOTSUPP for another type than the driver's. */
   hardwareInfo(device: Device, type: number): HardwareInfo {
