@@ -150,7 +150,7 @@ export class VfioUser {
     for (const { container } of this.containers) {
       const own = new Uint8Array(bytes);
       container.dirtyPages({
-        argsz: StructureBytes.dirtyBitmapGet,
+        argsz: StructureBytes.dirtyBitmap + StructureBytes.dirtyBitmapGet,
         flags: DirtyFlag.getBitmap,
         iova: slot.iova,
         size: slot.lengthBytes,
