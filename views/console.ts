@@ -139,7 +139,7 @@ export class Console {
       raw,
       walk,
       picks,
-      planMachine: undefined,
+
       pausedAt,
       shelf,
     };

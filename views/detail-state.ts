@@ -2,7 +2,7 @@
 
 import { BYTES_PER_LINE, hexDumpLine } from './format/hex-dump.ts';
 import type { Line } from './format/line.ts';
-import { styled } from './format/line.ts';
+import { styled, wrapLine } from './format/line.ts';
 import type { HexDetail, Section } from './screens/screen.ts';
 
 export class DetailState {
@@ -13,10 +13,13 @@ export class DetailState {
   /** Offset of the byte under the cursor. */
   byte = 0;
   private lines: readonly Line[] = [];
+  private wrapped: { readonly columns: number; readonly lines: readonly Line[] } | undefined;
   private hex: HexDetail | undefined;
 
   get count(): number {
-    return this.hex === undefined ? this.lines.length : Math.ceil(this.hex.bytes.length / BYTES_PER_LINE) + 2;
+    return this.hex === undefined
+      ? (this.wrapped?.lines ?? this.lines).length
+      : Math.ceil(this.hex.bytes.length / BYTES_PER_LINE) + 2;
   }
 
   get showsBytes(): boolean {
@@ -32,6 +35,7 @@ export class DetailState {
       for (const line of section.lines) lines.push(typeof line === 'string' ? `  ${line}` : ['  ', ...line]);
     }
     this.lines = lines;
+    this.wrapped = undefined;
   }
 
   setBytes(hex: HexDetail): void {
@@ -39,11 +43,14 @@ export class DetailState {
     this.byte = Math.min(this.byte, Math.max(0, hex.bytes.length - 1));
   }
 
-  /** Lines of the window. */
-  visible(rows: number): Line[] {
+  /** Lines of the window; what is longer than it is wide goes on below. */
+  visible(rows: number, columns: number): Line[] {
+    if (this.wrapped?.columns !== columns) {
+      this.wrapped = { columns, lines: this.lines.flatMap((line) => wrapLine(line, columns)) };
+    }
     this.top = Math.max(0, Math.min(this.top, this.count - rows));
     const { hex } = this;
-    if (hex === undefined) return this.lines.slice(this.top, this.top + rows);
+    if (hex === undefined) return this.wrapped.lines.slice(this.top, this.top + rows);
     // The name of the byte under the cursor stays in sight above the dump.
     const lines: Line[] = [
       [styled('key', `${this.byte.toString(16).padStart(3, '0')}: `), hex.nameAt(this.byte)],

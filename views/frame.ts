@@ -176,7 +176,7 @@ function listLines(
 
 function detailLines(console: Console, columns: number, rows: number): string[] {
   const { detail, paint } = console;
-  const lines = detail.visible(rows).map((line) => paintLine(line, columns, paint));
+  const lines = detail.visible(rows, columns).map((line) => paintLine(line, columns, paint));
   if (detail.focused && rows > 0 && detail.count > rows) {
     const percent = Math.round((100 * detail.top) / Math.max(1, detail.count - rows));
     lines[rows - 1] = paintLine(

@@ -88,7 +88,10 @@ export class KeyMap {
 
   /** Commands that apply here and have something to show in the bottom line. */
   hints(screen: ScreenId, subject: Subject['kind'] | undefined): Command[] {
-    return this.commands.filter((command) => command.hint !== undefined && applies(command, screen, subject));
+    return this.commands
+      .filter((command) => command.hint !== undefined)
+      .filter((command) => this.keysOf(command).some((key) => this.find(key, screen, subject) === command))
+      .sort((a, b) => specificity(b) - specificity(a));
   }
 }
 

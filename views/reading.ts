@@ -41,7 +41,7 @@ export function readingOf(console: Console): Reading {
             .columns(context)
             .map((column) => ({ title: column.title, value: words(column.cell(row)) }))
             .filter((cell) => cell.value !== '' && cell.value !== '-'),
-    detail: console.detail.open ? console.detail.visible(DETAIL_LINES).map(words).filter(Boolean) : [],
+    detail: console.detail.open ? console.detail.visible(DETAIL_LINES, 120).map(words).filter(Boolean) : [],
     message:
       message === undefined
         ? undefined

@@ -7,8 +7,8 @@ export interface Column<Row> {
   readonly title: string;
   /** Columns of the terminal; for the growing one the least it needs. */
   readonly width: number;
-  /** The column that takes what is left over. */
-  readonly grows?: boolean;
+  /** Takes what is left over; a number: up to that width. */
+  readonly grows?: true | number;
   readonly align?: 'right';
   /** When it gets narrow the highest go first. 0: never goes. */
   readonly priority: number;
@@ -23,6 +23,7 @@ export interface PlacedColumn<Row> {
 }
 
 const GAP = 1;
+const FAIR = 26;
 
 /** Chooses and sizes the columns for a width. */
 export function placeColumns<Row>(columns: readonly Column<Row>[], width: number): PlacedColumn<Row>[] {
@@ -33,16 +34,21 @@ export function placeColumns<Row>(columns: readonly Column<Row>[], width: number
     if (least.priority === 0) break;
     kept = kept.filter((column) => column !== least);
   }
-  const rest = Math.max(0, width - needed());
-  const growing = kept.filter((column) => column.grows === true);
-  return kept.map((column) => {
-    if (column.grows !== true) return { column, width: column.width };
-    const share = Math.floor(rest / growing.length);
-    return {
-      column,
-      width: column.width + share + (column === growing[0] ? rest - share * growing.length : 0),
-    };
+  const widths = new Map(kept.map((column) => [column, column.width]));
+  let rest = Math.max(0, width - needed());
+  const grow = (column: Column<Row>, to: number): void => {
+    const more = Math.max(0, Math.min(rest, to - (widths.get(column) ?? 0)));
+    widths.set(column, (widths.get(column) ?? 0) + more);
+    rest -= more;
+  };
+  // What can always be longer comes to a fair width first, then what has a natural end, then the former again.
+  const open = kept.filter((column) => column.grows === true);
+  for (const column of open) grow(column, FAIR);
+  for (const column of kept) if (typeof column.grows === 'number') grow(column, column.grows);
+  open.forEach((column, at) => {
+    grow(column, (widths.get(column) ?? 0) + Math.ceil(rest / (open.length - at)));
   });
+  return kept.map((column) => ({ column, width: widths.get(column) ?? column.width }));
 }
 
 /** The row's cells at their places, as one line. */

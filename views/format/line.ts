@@ -145,3 +145,52 @@ export function wrapText(text: string, columns: number): string[] {
   }
   return lines;
 }
+
+/** The line, and below it what did not fit, indented to where its value began. */
+export function wrapLine(line: Line, columns: number): Line[] {
+  const text = plainOf(line);
+  if (textWidth(text) <= columns || columns < 20) return [line];
+  const parts = typeof line === 'string' ? [line] : line;
+  const indent = Math.min(Math.floor(columns / 2), valueColumn(parts));
+  const lines: Line[] = [];
+  let open: (string | Segment)[] = [];
+  let used = 0;
+  const close = (): void => {
+    lines.push(open);
+    open = [' '.repeat(indent)];
+    used = indent;
+  };
+  for (const part of parts) {
+    const style = typeof part === 'string' ? undefined : part.style;
+    const add = (piece: string): void => {
+      if (piece === '') return;
+      open.push(style === undefined ? piece : { text: piece, style });
+      used += textWidth(piece);
+    };
+    for (const word of (typeof part === 'string' ? part : part.text).split(/(?<=\s)(?=\S)/)) {
+      let rest = word;
+      if (used + textWidth(rest.trimEnd()) > columns && used > indent) close();
+      while (textWidth(rest.trimEnd()) > columns - used) {
+        const piece = fitText(rest, columns - used + 1, '').trimEnd();
+        if (piece === '') break;
+        add(piece);
+        rest = rest.slice(piece.length);
+        close();
+      }
+      add(used + textWidth(rest) > columns ? rest.trimEnd() : rest);
+    }
+  }
+  lines.push(open);
+  return lines;
+}
+
+/** Where the value of a `name  value` line begins: after the first part that ends in a space. */
+function valueColumn(parts: readonly (string | Segment)[]): number {
+  let at = 0;
+  for (const part of parts) {
+    const text = typeof part === 'string' ? part : part.text;
+    at += textWidth(text);
+    if (typeof part !== 'string' && text.endsWith(' ')) return at;
+  }
+  return 4;
+}

@@ -19,7 +19,11 @@ const HEADING = 'PASID entries';
 function rows(context: ScreenContext): Row[] {
   const { host, folded } = context;
   const list: Row[] = [];
-  for (const domain of host.domains()) {
+  // What somebody in user space made comes first: the kernel has one for every group.
+  const all = [...host.domains()].sort(
+    (a, b) => Number(a.owner === undefined) - Number(b.owner === undefined),
+  );
+  for (const domain of all) {
     const isFolded = folded.has(domain.name);
     list.push({ kind: 'domain', domain, folded: isFolded });
     if (!isFolded)

@@ -1,5 +1,6 @@
 /** IOMMU groups: members, reasons, and whether one could be given away. */
 import type { DeviceNode, GroupState, Host } from '../../hw/index.ts';
+import { leavesGroupViable } from '../../src/plan/viability.ts';
 import type { Column } from '../columns/column.ts';
 import { type Line, styled } from '../format/line.ts';
 import { counted, hex } from '../format/values.ts';
@@ -14,18 +15,8 @@ interface Row {
   readonly hostDrivers: readonly string[];
 }
 
-/** Drivers that leave a group viable: vfio's own, and none. vfio.rst, "viable". */
-function viable(node: DeviceNode): boolean {
-  return (
-    node.driver === undefined ||
-    node.driver === 'pci-stub' ||
-    node.driver.startsWith('vfio') ||
-    node.portType.includes('port') ||
-    node.isBridge
-  );
-}
-
 function rows(context: ScreenContext): Row[] {
+  const { profile } = context.host;
   return context.host.groups().map((group) => {
     const members = group.devices
       .map((name) => context.host.device(name))
@@ -33,7 +24,9 @@ function rows(context: ScreenContext): Row[] {
     return {
       group,
       members,
-      hostDrivers: members.filter((node) => !viable(node)).map((node) => `${node.address} (${node.driver})`),
+      hostDrivers: members
+        .filter((node) => !leavesGroupViable(node, profile))
+        .map((node) => `${node.address} (${node.driver})`),
     };
   });
 }
@@ -51,12 +44,12 @@ const columns: readonly Column<Row>[] = [
   {
     id: 'viable',
     title: 'Viable',
-    width: 9,
+    width: 7,
     priority: 1,
     cell: (row) =>
       row.hostDrivers.length === 0
         ? [styled('good', 'yes')]
-        : [styled('warning', `no, ${row.hostDrivers.length} in use`.slice(0, 9))],
+        : [styled('warning', `no (${row.hostDrivers.length})`)],
   },
   { id: 'owner', title: 'Owner', width: 12, priority: 2, cell: (row) => row.group.owner },
   { id: 'type', title: 'Domain', width: 9, priority: 4, cell: (row) => row.group.type ?? '-' },
@@ -86,7 +79,9 @@ function memberLines(row: Row, host: Host): Line[] {
       `${node.address}  `,
       (node.driver ?? 'no driver').padEnd(12),
       styled('dim', ` ${role}`),
-      viable(node) ? '' : styled('warning', '  keeps the group from being given away'),
+      leavesGroupViable(node, host.profile)
+        ? ''
+        : styled('warning', '  keeps the group from being given away'),
     ];
   });
 }

@@ -1,10 +1,11 @@
 /** What-if: devices picked for a machine, what they take, what is lost, what stands in the way; before and after. */
-import type { DeviceNode, Requirement } from '../../hw/index.ts';
+import type { DeviceNode } from '../../hw/index.ts';
+import { makePlan, type Plan } from '../../src/plan/plan.ts';
 import type { Column } from '../columns/column.ts';
-import { type Line, styled } from '../format/line.ts';
-import { counted } from '../format/values.ts';
+import { type Line, plainOf, styled } from '../format/line.ts';
+import { briefName, counted, size } from '../format/values.ts';
 import { rowsOf } from '../list/row-source.ts';
-import { requirementLines } from './parts.ts';
+import { pairLine } from './parts.ts';
 import { defineScreen, type ScreenContext, type Section } from './screen.ts';
 
 interface Row {
@@ -30,7 +31,7 @@ function rows(context: ScreenContext): Row[] {
     if (!node.isBridge) {
       list.push({
         name: node.address,
-        what: node.name ?? node.className,
+        what: node.name === undefined ? node.className : briefName(node.name),
         node,
         group: node.group,
         owner: node.assignedTo,
@@ -52,7 +53,7 @@ const columns: readonly Column<Row>[] = [
     cell: (row) => (row.picked ? [styled('good', '[x]')] : '[ ]'),
     sortKey: (row) => (row.picked ? 0 : 1),
   },
-  { id: 'name', title: 'Device', width: 14, grows: true, priority: 0, cell: (row) => row.name },
+  { id: 'name', title: 'Device', width: 13, grows: 36, priority: 0, cell: (row) => row.name },
   {
     id: 'group',
     title: 'Grp',
@@ -69,71 +70,76 @@ const columns: readonly Column<Row>[] = [
     cell: (row) => (row.node === undefined ? 'vfio_mdev' : (row.node.driver ?? '-')),
   },
   { id: 'owner', title: 'Given to', width: 9, priority: 3, cell: (row) => row.owner ?? '' },
-  { id: 'what', title: 'What it is', width: 30, grows: true, priority: 5, cell: (row) => row.what },
+  { id: 'what', title: 'What it is', width: 16, grows: true, priority: 1, cell: (row) => row.what },
 ];
+
+const PROPOSED_MEMORY = 512n << 20n;
 
 /** What the picks, or without picks the row, come to. */
 function detail(row: Row, context: ScreenContext): Section[] {
   const { host, picks } = context;
   const names = picks.size === 0 ? [row.name] : [...picks];
-  const chosen = new Set(names);
-  const groupIds = [
-    ...new Set(
-      names.map((name) => host.device(name)?.group ?? host.mdevs().find((mdev) => mdev.uuid === name)?.group),
-    ),
-  ].filter((id): id is number => id !== undefined);
-  const members = groupIds.flatMap((id) =>
-    (host.group(id)?.devices ?? []).map((name) => ({ name, node: host.device(name), id })),
-  );
-  const lost = members.filter(
-    (member) => member.node !== undefined && !member.node.isBridge && !chosen.has(member.name),
-  );
-  const machine = context.planMachine ?? host.machineStates()[0]?.name;
-  const blockers: Requirement[] =
-    machine === undefined ? [] : names.flatMap((name) => host.assignmentBlockers(machine, name));
-  const before = members.map(
-    (member): Line =>
-      `${member.name}  ${member.node?.driver ?? (member.node === undefined ? 'mdev' : 'no driver')}`,
-  );
-  const after = members.map((member): Line => {
-    if (chosen.has(member.name)) return [member.name, styled('good', `  ${machine ?? 'the machine'}`)];
-    if (member.node?.isBridge === true) return `${member.name}  ${member.node.driver ?? 'no driver'}`;
-    return [member.name, styled('warning', '  usable by nobody else')];
+  const machine = host.machineStates()[0];
+  const plan = makePlan(host, {
+    assign: names,
+    machine: machine?.name ?? 'vm1',
+    memoryBytes: Number(machine?.memoryBytes ?? PROPOSED_MEMORY),
+    virtualIommu: false,
+    acceptSiblings: [],
+    roles: new Map(),
   });
+  const what = names.length === 1 ? names[0] : `these ${names.length}`;
   return [
     {
-      title:
-        names.length === 1
-          ? `If ${names[0]} went to ${machine ?? 'a virtual machine'}`
-          : `If these ${names.length} went to ${machine ?? 'a virtual machine'}`,
+      title: `If ${what} went to ${machine?.name ?? 'a virtual machine'}: ${plan.ok ? 'nothing is in the way' : counted(plan.blockers.length, 'thing is', 'things are')}${plan.ok ? '' : ' in the way'}`,
       lines: [
-        `takes ${counted(groupIds.length, 'group')}: ${groupIds.join(', ') || 'none'}`,
-        lost.length === 0
-          ? 'locks nothing else out'
-          : [
-              styled('warning', `locks out ${counted(lost.length, 'device')}: `),
-              lost.map((member) => member.name).join(', '),
-            ],
+        pairLine('Groups taken', plan.groups.join(', ') || 'none'),
+        pairLine('Locked memory', size(BigInt(plan.needs.lockedMemoryBytes))),
+        pairLine('Locked out', plan.lockedOut.map((lost) => lost.device).join(', ') || 'nothing else'),
       ],
     },
+    { title: 'What stands in the way', lines: blockerLines(plan) },
+    { title: `${'Before'.padEnd(33)}After`, lines: sideBySide(names, plan, context) },
     {
-      title: 'What stands in the way',
-      lines:
-        machine === undefined
-          ? ['n makes the virtual machine that it would go to']
-          : requirementLines(blockers),
+      title: 'What is lost',
+      lines: plan.lockedOut.map((lost): Line => [styled('warning', '! '), `${lost.device}: ${lost.why}`]),
     },
-    { title: 'Before                           After', lines: sideBySide(before, after) },
-  ];
+    { title: 'Commands on the host', lines: plan.commands },
+    { title: 'Advice', lines: plan.advice },
+  ].filter((section, at) => at < 3 || section.lines.length > 0);
 }
 
-function sideBySide(left: readonly Line[], right: readonly Line[]): Line[] {
-  return Array.from({ length: Math.max(left.length, right.length) }, (_, at): Line => {
-    const a = left[at] ?? '';
-    const b = right[at] ?? '';
-    const text =
-      typeof a === 'string' ? a : a.map((part) => (typeof part === 'string' ? part : part.text)).join('');
-    return [text.padEnd(32).slice(0, 32), ' ', ...(typeof b === 'string' ? [b] : b)];
+function blockerLines(plan: Plan): Line[] {
+  const lines: Line[] = [];
+  for (const blocker of plan.blockers)
+    lines.push(
+      [styled('bad', '✗ '), `${blocker.rule}: ${blocker.detail}`],
+      [styled('dim', `  ${blocker.remedy}`)],
+    );
+  for (const warning of plan.warnings)
+    lines.push([styled('warning', '! '), `${warning.rule}: ${warning.detail}`]);
+  return lines.length === 0 ? [[styled('good', '✓ '), 'nothing']] : lines;
+}
+
+/** Every member of the groups taken, with who can use it now and who could then. */
+function sideBySide(names: readonly string[], plan: Plan, context: ScreenContext): Line[] {
+  const { host } = context;
+  const lost = new Set(plan.lockedOut.map((entry) => entry.device));
+  const members = [...new Set([...names, ...plan.takes])];
+  return members.map((name): Line => {
+    const node = host.device(name);
+    const before = `${node === undefined ? `${name.slice(0, 8)}…` : name}  ${node === undefined ? 'free mdev' : (node.driver ?? 'no driver')}`;
+    const after: Line = names.includes(name)
+      ? [styled('good', 'the guest has it')]
+      : lost.has(name)
+        ? [styled('warning', 'usable by nobody')]
+        : 'as before';
+    return [
+      before.padEnd(32).slice(0, 32),
+      ' ',
+      plainOf(after) === '' ? '' : '→ ',
+      ...(typeof after === 'string' ? [after] : after),
+    ];
   });
 }
 
@@ -148,7 +154,7 @@ export const plan = defineScreen<Row>({
   rows: (context) => rowsOf(rows(context)),
   rowId: (row) => row.name,
   subject: (row) => ({ kind: row.node === undefined ? 'mdev' : 'device', name: row.name }),
-  peek: (row) => row.what,
+  peek: (row) => `${row.what}${row.owner === undefined ? '' : `, now with ${row.owner}`}`,
   detail,
   empty: () => 'No device that could be given to a machine.',
 });

@@ -59,8 +59,6 @@ export interface ScreenContext {
   readonly walk: WalkTarget | undefined;
   /** Devices picked for the plan. */
   readonly picks: ReadonlySet<string>;
-  /** The machine that the plan is for. */
-  readonly planMachine: string | undefined;
   /** Events after this one are held back while the events screen pauses; undefined: it follows. */
   readonly pausedAt: number | undefined;
   readonly shelf: SessionShelf | undefined;
