@@ -49,7 +49,8 @@ class MdevBusDriver implements BusDriver {
 export class MdevCore {
   private readonly environment: MdevEnvironment;
   private readonly byDevice = new Map<Device, MdevParent>();
-  private readonly all: Mdev[] = [];
+  private readonly byUuid = new Map<string, Mdev>();
+  private readonly byMdevDevice = new Map<Device, Mdev>();
   private readonly registered = new Set<(parent: MdevParent) => void>();
 
   constructor(environment: MdevEnvironment) {
@@ -62,7 +63,7 @@ export class MdevCore {
 
   /** Mediated devices that sysfs shows, by UUID. */
   get mdevs(): readonly Mdev[] {
-    return this.all.filter((mdev) => mdev.active).sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
+    return [...this.byUuid.values()].filter((mdev) => mdev.active).sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
   }
 
   parentOf(device: Device): MdevParent | undefined {
@@ -74,7 +75,8 @@ export class MdevCore {
   }
 
   find(uuid: string): Mdev | undefined {
-    return this.mdevs.find((mdev) => mdev.uuid === uuid.toLowerCase());
+    const mdev = this.byUuid.get(uuid.toLowerCase());
+    return mdev?.active === true ? mdev : undefined;
   }
 
   /** @throws KernelError ENOENT: the parent has no such type directory. */
@@ -117,7 +119,7 @@ export class MdevCore {
     parent.unregistering = true;
     log(`${parent.device.driver?.name ?? parent.driver.name} ${parent.device.name}: MDEV: Unregistering`);
     const finished = new Completion();
-    const children = this.all.filter((mdev) => mdev.parent === parent && mdev.active);
+    const children = [...this.byUuid.values()].filter((mdev) => mdev.parent === parent && mdev.active);
     let left = children.length + 1;
     const oneDone = (): void => {
       left -= 1;
@@ -136,7 +138,10 @@ export class MdevCore {
   available(parent: MdevParent, type: MdevType): number {
     if (parent.driver.available !== undefined) return parent.driver.available(type);
     if (this.environment.profile.mdevInstanceCount === 'core') return parent.instancesLeft;
-    return parent.driver.maximumInstances - this.all.filter((mdev) => mdev.parent === parent).length;
+    return (
+      parent.driver.maximumInstances -
+      [...this.byUuid.values()].filter((mdev) => mdev.parent === parent).length
+    );
   }
 
   /**
@@ -150,7 +155,7 @@ export class MdevCore {
       throw new KernelError('EINVAL', 'UUID length', `${text.length} characters: a UUID has ${UUID_LENGTH}`);
     const uuid = text.slice(0, UUID_LENGTH).toLowerCase();
     if (!UUID.test(uuid)) throw new KernelError('EINVAL', 'UUID syntax', `"${uuid}" is no UUID`);
-    if (this.all.some((mdev) => mdev.uuid === uuid))
+    if (this.byUuid.has(uuid))
       throw new KernelError(
         'EEXIST',
         'UUID in use',
@@ -165,7 +170,8 @@ export class MdevCore {
       type,
       active: false,
     };
-    this.all.push(mdev);
+    this.byUuid.set(uuid, mdev);
+    this.byMdevDevice.set(mdev.device, mdev);
     try {
       if (parent.unregistering)
         throw new KernelError('ENODEV', 'parent going', `${parent.device.name} is being unregistered`);
@@ -258,13 +264,14 @@ export class MdevCore {
 
   /** The last reference is gone: the UUID is free, and the instance goes back. */
   private forget(mdev: Mdev): void {
-    this.all.splice(this.all.indexOf(mdev), 1);
+    this.byUuid.delete(mdev.uuid);
+    this.byMdevDevice.delete(mdev.device);
     if (this.environment.profile.mdevInstanceCount === 'core' && mdev.parent.driver.available === undefined)
       mdev.parent.instancesLeft += 1;
   }
 
   private mdevOf(device: Device): Mdev {
-    const mdev = this.all.find((each) => each.device === device);
+    const mdev = this.byMdevDevice.get(device);
     if (mdev === undefined)
       throw new KernelError('ENODEV', 'no mdev', `${device.name} is no mediated device`);
     return mdev;

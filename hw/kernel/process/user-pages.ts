@@ -18,15 +18,14 @@ export interface FrameSource {
   release(first: Frame, count: number): void;
 }
 
-/** How the 512 frames of a block are in use. */
+/** 512 frames that are handed out one by one. */
 interface Block {
   readonly first: number;
-  /** A 2 MiB page: one count for the whole. Otherwise a count for each frame. */
-  references: Int32Array | undefined;
-  hugeReferences: number;
+  /** A count for each frame. */
+  readonly references: Int32Array;
   /** Frames ever handed out, in scattered order, and those that came back. */
   handedOut: number;
-  returned: number[];
+  readonly returned: number[];
   inUse: number;
 }
 
@@ -41,10 +40,14 @@ function scattered(index: number): number {
 export class UserPages {
   readonly memory: MemoryPort;
   private readonly source: FrameSource;
+  /** Blocks of small pages by number (frame / 512). */
   private readonly blocks = new Map<number, Block>();
   /** Blocks of small pages with room, the last one first. */
   private readonly roomy: Block[] = [];
   private lastBlock: Block | undefined;
+  /** References of 2 MiB pages, 512 to an array, by number (frame / 512 / 512): a terabyte of them costs 2 MiB. */
+  private readonly huge = new Map<number, Int32Array>();
+  private hugeCount = 0;
 
   constructor(memory: MemoryPort, source: FrameSource) {
     this.memory = memory;
@@ -55,13 +58,15 @@ export class UserPages {
   allocate(): Frame {
     let block = this.roomy.at(-1);
     if (block === undefined) {
-      block = this.newBlock(false);
+      const first = this.source.allocateRun(BLOCK_FRAMES, BLOCK_FRAMES);
+      block = { first, references: new Int32Array(BLOCK_FRAMES), handedOut: 0, returned: [], inUse: 0 };
+      this.blocks.set(first / BLOCK_FRAMES, block);
       this.roomy.push(block);
     }
     const index = block.returned.length > 0 ? (block.returned.pop() as number) : scattered(block.handedOut++);
     block.inUse += 1;
     if (block.inUse === BLOCK_FRAMES) this.roomy.splice(this.roomy.indexOf(block), 1);
-    (block.references as Int32Array)[index] = 1;
+    block.references[index] = 1;
     const frame = block.first + index;
     this.memory.zero(frame * 2 ** PAGE_SHIFT, 2 ** PAGE_SHIFT);
     return frame as Frame;
@@ -69,31 +74,36 @@ export class UserPages {
 
   /** First frame of a zeroed 2 MiB page with one reference. @throws KernelError ENOMEM */
   allocateHuge(): Frame {
-    const block = this.newBlock(true);
-    this.memory.zero(block.first * 2 ** PAGE_SHIFT, BLOCK_FRAMES * 2 ** PAGE_SHIFT);
-    return block.first as Frame;
+    const first = this.source.allocateRun(BLOCK_FRAMES, BLOCK_FRAMES);
+    const number = first / BLOCK_FRAMES;
+    let counts = this.huge.get(Math.floor(number / BLOCK_FRAMES));
+    if (counts === undefined) {
+      counts = new Int32Array(BLOCK_FRAMES);
+      this.huge.set(Math.floor(number / BLOCK_FRAMES), counts);
+    }
+    counts[number % BLOCK_FRAMES] = 1;
+    this.hugeCount += 1;
+    this.memory.zero(first * 2 ** PAGE_SHIFT, BLOCK_FRAMES * 2 ** PAGE_SHIFT);
+    return first;
   }
 
   /** True when the frame is part of a 2 MiB page. */
   isHuge(frame: Frame): boolean {
-    return this.block(frame)?.references === undefined;
+    return this.hugeReferences(frame) > 0;
   }
 
   /** Adds `count` references to a frame (get_page, pin_user_page). Frames that are no user page are left alone. */
   get(frame: Frame, count = 1): void {
     const block = this.block(frame);
-    if (block === undefined) return;
-    if (block.references === undefined) block.hugeReferences += count;
-    else block.references[frame - block.first] += count;
+    if (block !== undefined) block.references[frame - block.first] += count;
+    else this.changeHuge(frame, count);
   }
 
   /** Drops `count` references; the page is free when none is left. Frames that are no user page are left alone. */
   put(frame: Frame, count = 1): void {
     const block = this.block(frame);
-    if (block === undefined) return;
-    if (block.references === undefined) {
-      block.hugeReferences -= count;
-      if (block.hugeReferences === 0) this.release(block);
+    if (block === undefined) {
+      this.changeHuge(frame, -count);
       return;
     }
     const index = frame - block.first;
@@ -102,25 +112,23 @@ export class UserPages {
     block.returned.push(index);
     if (block.inUse === BLOCK_FRAMES) this.roomy.push(block);
     block.inUse -= 1;
-    if (block.inUse === 0) {
-      this.roomy.splice(this.roomy.indexOf(block), 1);
-      this.release(block);
-    }
+    if (block.inUse > 0) return;
+    this.roomy.splice(this.roomy.indexOf(block), 1);
+    this.blocks.delete(block.first / BLOCK_FRAMES);
+    if (this.lastBlock === block) this.lastBlock = undefined;
+    this.source.release(block.first as Frame, BLOCK_FRAMES);
   }
 
   /** References of a page: mappings and pins together. 0 for frames that are no user page. */
   references(frame: Frame): number {
     const block = this.block(frame);
-    if (block === undefined) return 0;
-    return block.references === undefined ? block.hugeReferences : block.references[frame - block.first];
+    return block === undefined ? this.hugeReferences(frame) : block.references[frame - block.first];
   }
 
   /** Frames in use for user memory. */
   get framesInUse(): number {
-    let frames = 0;
-    for (const block of this.blocks.values()) {
-      frames += block.references === undefined ? BLOCK_FRAMES : block.inUse;
-    }
+    let frames = this.hugeCount * BLOCK_FRAMES;
+    for (const block of this.blocks.values()) frames += block.inUse;
     return frames;
   }
 
@@ -132,23 +140,18 @@ export class UserPages {
     return block;
   }
 
-  private newBlock(huge: boolean): Block {
-    const first = this.source.allocateRun(BLOCK_FRAMES, BLOCK_FRAMES);
-    const block: Block = {
-      first,
-      references: huge ? undefined : new Int32Array(BLOCK_FRAMES),
-      hugeReferences: huge ? 1 : 0,
-      handedOut: 0,
-      returned: [],
-      inUse: 0,
-    };
-    this.blocks.set(Math.floor(first / BLOCK_FRAMES), block);
-    return block;
+  private hugeReferences(frame: number): number {
+    const number = Math.floor(frame / BLOCK_FRAMES);
+    return this.huge.get(Math.floor(number / BLOCK_FRAMES))?.[number % BLOCK_FRAMES] ?? 0;
   }
 
-  private release(block: Block): void {
-    this.blocks.delete(Math.floor(block.first / BLOCK_FRAMES));
-    if (this.lastBlock === block) this.lastBlock = undefined;
-    this.source.release(block.first as Frame, BLOCK_FRAMES);
+  private changeHuge(frame: number, by: number): void {
+    const number = Math.floor(frame / BLOCK_FRAMES);
+    const counts = this.huge.get(Math.floor(number / BLOCK_FRAMES));
+    if (counts === undefined || counts[number % BLOCK_FRAMES] === 0) return;
+    counts[number % BLOCK_FRAMES] += by;
+    if (counts[number % BLOCK_FRAMES] !== 0) return;
+    this.hugeCount -= 1;
+    this.source.release((number * BLOCK_FRAMES) as Frame, BLOCK_FRAMES);
   }
 }

@@ -22,7 +22,12 @@ export class MttyDriver implements MdevDriver {
     { sysfsName: '1', prettyName: 'Single port serial', ports: 1 },
     { sysfsName: '2', prettyName: 'Dual port serial', ports: 2 },
   ];
-  private portsLeft = 24;
+  private portsLeft: number;
+
+  /** @param ports Serial ports of the parent. */
+  constructor(ports = 24) {
+    this.portsLeft = ports;
+  }
 
   available(type: MdevType): number {
     return Math.floor(this.portsLeft / portsOf(type));
