@@ -120,7 +120,10 @@ export class Stage {
   async screen(): Promise<string[]> {
     await new Promise<void>((done) => this.output.emulator.write('', done));
     const buffer = this.output.emulator.buffer.active;
-    return Array.from({ length: this.output.rows }, (_, row) => buffer.getLine(buffer.baseY + row)?.translateToString(true) ?? '');
+    return Array.from(
+      { length: this.output.rows },
+      (_, row) => buffer.getLine(buffer.baseY + row)?.translateToString(true) ?? '',
+    );
   }
 
   async text(): Promise<string> {
