@@ -79,7 +79,7 @@ export class LowestFree {
     for (let index = hint.next; index + count <= this.count; ) {
       const taken = this.firstTaken(index, count);
       if (taken === undefined) {
-        for (let each = 0; each < count; each += 1) this.clear(index + each);
+        this.clearRun(index, count);
         hint.next = index + Math.ceil(count / alignment) * alignment;
         return this.first + index;
       }
@@ -129,6 +129,22 @@ export class LowestFree {
       else at += 1;
     }
     return undefined;
+  }
+
+  /** Takes free numbers: whole words at once. */
+  private clearRun(index: number, count: number): void {
+    for (let at = index; at < index + count; ) {
+      if ((at & 31) !== 0 || at + 32 > index + count) {
+        this.clear(at);
+        at += 1;
+        continue;
+      }
+      // All but one bit of the word at once; the last one tells the levels above.
+      this.levels[0][at >>> 5] = 1;
+      this.freeCount -= 31;
+      this.clear(at);
+      at += 32;
+    }
   }
 
   private clear(index: number): void {

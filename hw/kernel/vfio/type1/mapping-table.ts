@@ -41,6 +41,8 @@ export const NONE = -1;
 
 export class MappingTable {
   private readonly leaves: Leaf[] = [newLeaf()];
+  /** The first start of each leaf, side by side: a search touches these and one leaf. */
+  private firsts = new Float64Array(64);
   private readonly chunks: Columns[] = [];
   private readonly freeSlots: number[] = [];
   private nextSlot = 0;
@@ -154,6 +156,7 @@ export class MappingTable {
     leaf.starts[index] = start;
     leaf.slots[index] = slot;
     leaf.count += 1;
+    if (index === 0) this.firsts[at] = start;
     this.size += 1;
     return slot;
   }
@@ -168,15 +171,23 @@ export class MappingTable {
     leaf.count -= 1;
     this.size -= 1;
     if (leaf.count === 0) {
-      if (this.leaves.length > 1) this.leaves.splice(at, 1);
-    } else this.joinNeighbour(at);
+      if (this.leaves.length > 1) this.dropLeaf(at);
+    } else {
+      if (index === 0) this.firsts[at] = leaf.starts[0];
+      this.joinNeighbour(at);
+    }
     this.freeSlots.push(slot);
   }
 
   /** Bytes that the table holds: what a benchmark reports. */
   get bytes(): number {
     const row = 8 + 8 + 8 + 1 + 4;
-    return this.chunks.length * CHUNK * row + this.leaves.length * LEAF * 12 + this.freeSlots.length * 8;
+    return (
+      this.chunks.length * CHUNK * row +
+      this.leaves.length * LEAF * 12 +
+      this.firsts.length * 8 +
+      this.freeSlots.length * 8
+    );
   }
 
   private newSlot(): number {
@@ -199,7 +210,7 @@ export class MappingTable {
     let high = this.leaves.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
-      if (this.leaves[middle].starts[0] <= page) low = middle;
+      if (this.firsts[middle] <= page) low = middle;
       else high = middle - 1;
     }
     return low;
@@ -228,6 +239,18 @@ export class MappingTable {
     right.count = LEAF - keep;
     leaf.count = keep;
     this.leaves.splice(at + 1, 0, right);
+    if (this.leaves.length > this.firsts.length) {
+      const grown = new Float64Array(this.firsts.length * 2);
+      grown.set(this.firsts);
+      this.firsts = grown;
+    }
+    this.firsts.copyWithin(at + 2, at + 1, this.leaves.length - 1);
+    this.firsts[at + 1] = right.starts[0];
+  }
+
+  private dropLeaf(at: number): void {
+    this.leaves.splice(at, 1);
+    this.firsts.copyWithin(at, at + 1, this.leaves.length + 1);
   }
 
   /** Joins a leaf with its right neighbour when both are sparse, so that removals give memory back. */
@@ -238,6 +261,6 @@ export class MappingTable {
     leaf.starts.set(right.starts.subarray(0, right.count), leaf.count);
     leaf.slots.set(right.slots.subarray(0, right.count), leaf.count);
     leaf.count += right.count;
-    this.leaves.splice(at + 1, 1);
+    this.dropLeaf(at + 1);
   }
 }
