@@ -1,19 +1,12 @@
 /** `vtdeck plan --host H --assign BDF…`: what an assignment takes, locks out, needs, and what blocks it. */
 import type { CommandModule } from 'yargs';
-import { buildHost, type Host } from '../../hw/index.ts';
 import { ExitCode, usageError } from '../errors.ts';
 import { printJson, printText } from '../output.ts';
-import {
-  listOf,
-  memoryBytes,
-  profileFor,
-  type TargetArguments,
-  targetOptions,
-  targetsOf,
-} from '../plan/options.ts';
+import { listOf, memoryBytes, type TargetArguments, targetOptions } from '../plan/options.ts';
 import { makePlan } from '../plan/plan.ts';
 import { parseStatedRoles } from '../plan/roles.ts';
 import { planMarkdown, planText } from '../plan/text.ts';
+import { type PlanView, viewOfDescription, viewOfHost } from '../plan/view.ts';
 
 interface PlanArguments extends TargetArguments {
   host?: string;
@@ -64,8 +57,8 @@ const command: CommandModule<object, PlanArguments> = {
   handler: async (argv) => {
     const assign = listOf(argv.assign);
     if (assign.length === 0) throw usageError('--assign names no device', 'write --assign 0000:6a:01.0');
-    const host = await hostOf(argv);
-    const plan = makePlan(host, {
+    const view = await viewOf(argv);
+    const plan = makePlan(view, {
       assign,
       machine: argv.vm ?? 'guest',
       memoryBytes: memoryBytes(argv.memory ?? '4G'),
@@ -74,7 +67,7 @@ const command: CommandModule<object, PlanArguments> = {
       roles: parseStatedRoles(listOf(argv.role)),
     });
     if (argv.json === true) printJson(plan);
-    else if (argv.markdown === true) printText(planMarkdown(plan, host.description.name, assign));
+    else if (argv.markdown === true) printText(planMarkdown(plan, view.name, assign));
     else printText(planText(plan, assign));
     if (!plan.ok) process.exitCode = ExitCode.refused;
   },
@@ -82,12 +75,12 @@ const command: CommandModule<object, PlanArguments> = {
 
 export default command;
 
-async function hostOf(argv: PlanArguments): Promise<Host> {
+async function viewOf(argv: PlanArguments): Promise<PlanView> {
   if (argv.session !== undefined) {
     const { openWorkspace } = await import('../session/open-workspace.ts');
-    return openWorkspace({ session: argv.session, readOnly: true, what: 'plan' }).host;
+    return viewOfHost(openWorkspace({ session: argv.session, readOnly: true, what: 'plan' }).host);
   }
   if (argv.host === undefined) throw usageError('no host was named', 'say --host FOLDER, or --session NAME');
   const { hostFrom } = await import('./host-option.ts');
-  return buildHost(hostFrom(argv.host).description, { profile: profileFor(targetsOf(argv)) });
+  return viewOfDescription(hostFrom(argv.host).description);
 }

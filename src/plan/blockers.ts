@@ -23,68 +23,68 @@ export function deviceBlockers(
   role: Role | undefined,
   takes: readonly string[],
 ): Judgement {
-  const { node } = found;
-  const device = node.address;
+  const device = found.address;
   const blockers: Blocker[] = [];
   const warnings: Blocker[] = [];
-  if (node.isBridge || node.headerType !== 0) {
+  if (found.isBridge) {
     blockers.push({
       rule: 'bridge',
       device,
-      detail: `${device} is a ${node.portType}: vfio-pci takes only functions with a type 0 header`,
+      detail: `${device} is a ${found.portType}: vfio-pci takes only functions with a type 0 header`,
       remedy: 'assign the functions behind it',
     });
   }
-  if (node.group === undefined) {
-    blockers.push(
-      view.host.unitStates().length === 0
-        ? {
-            rule: 'no IOMMU',
-            device,
-            detail: 'the machine has no remapping unit in use, so there are no IOMMU groups',
-            remedy: 'switch VT-d on in the firmware and give intel_iommu=on',
-          }
-        : {
-            rule: 'no unit covers it',
-            device,
-            detail: `no remapping unit of the DMAR table has ${device} in its scope: it is in no group, and its DMA is not translated`,
-            remedy: 'use a slot that a unit covers; only the firmware can change the scope',
-          },
-    );
+  const group = found.group === undefined ? undefined : view.groups.get(found.group);
+  const why = view.ungrouped.get(device);
+  const missing = view.uncertain.get(device);
+  if (missing !== undefined) {
+    blockers.push({
+      rule: 'group not known',
+      device,
+      detail: missing,
+      remedy: 'take the capture again as root (lspci -vvvnnxxxx), or read the group on the machine itself',
+    });
+  } else if (group === undefined) {
+    blockers.push({
+      rule: 'no group',
+      device,
+      detail: `${device} is in no IOMMU group: ${why ?? 'the kernel gave it none'}`,
+      remedy:
+        'switch VT-d on in the firmware and give intel_iommu=on; a slot that no unit covers only the firmware can change',
+    });
   }
-  const group = node.group === undefined ? undefined : view.groups.get(node.group);
   for (const region of (group?.reserved ?? []).filter(({ type }) => type === 'direct')) {
     blockers.push({
       rule: 'RMRR',
       device,
       detail:
-        `the firmware reserves 0x${region.start.toString(16)}-0x${region.end.toString(16)} for ${region.because ?? 'a member of the group'} ` +
+        `the firmware reserves ${region.start}-${region.end} for a member of group ${found.group} (an RMRR of the DMAR table) ` +
         'and the region is not relaxable: the kernel refuses (EPERM before 6.x, EINVAL at the claim since)',
       remedy:
         'ask the vendor for a firmware option that drops the RMRR; no kernel option of a released kernel overrides it',
     });
   }
-  if (node.assignedTo !== undefined) {
+  if (found.assignedTo !== undefined) {
     blockers.push({
       rule: 'in use',
       device,
-      detail: `${device} is open in ${node.assignedTo}`,
-      remedy: `release it from ${node.assignedTo} first`,
+      detail: `${device} is open in ${found.assignedTo}`,
+      remedy: `release it from ${found.assignedTo} first`,
     });
   }
-  if (node.mdevs.length > 0) {
+  if (found.mdevs.length > 0) {
     blockers.push({
       rule: 'parent of mediated devices',
       device,
-      detail: `${device} has mediated devices (${node.mdevs.join(', ')}): its driver must stay`,
+      detail: `${device} has mediated devices (${found.mdevs.join(', ')}): its driver must stay`,
       remedy: 'remove them first, or hand out the mediated devices in place of the function',
     });
   }
-  if (node.virtualFunctions.length > 0) {
+  if (found.virtualFunctions.length > 0) {
     warnings.push({
       rule: 'virtual functions enabled',
       device,
-      detail: `${device} has ${node.virtualFunctions.length} virtual functions enabled; vfio-pci switches them off when it opens the function`,
+      detail: `${device} has ${found.virtualFunctions.length} virtual functions enabled; vfio-pci switches them off when it opens the function`,
       remedy: 'hand out a virtual function in place of the physical one',
     });
   }
@@ -97,8 +97,7 @@ export function deviceBlockers(
     });
   }
   const reset = resetFacts(view, device);
-  const unknownCapabilities = reset.unknown;
-  if (!node.isBridge && reset.methods.length === 0 && !unknownCapabilities) {
+  if (!found.isBridge && reset.methods.length === 0 && !reset.unknown) {
     const outside = reset.busResetSet.filter((name) => !takes.includes(name));
     if (reset.busResetSet.length === 0) {
       warnings.push({
@@ -116,11 +115,11 @@ export function deviceBlockers(
       });
     }
   }
-  if ((found.described?.unknown?.length ?? 0) > 0) {
+  if (found.unknown.length > 0) {
     warnings.push({
       rule: 'not shown by the capture',
       device,
-      detail: `the capture does not show: ${found.described?.unknown?.join(', ')}`,
+      detail: `the capture does not show: ${found.unknown.join(', ')}`,
       remedy: 'take it again as root: lspci -vvvnnxxxx',
     });
   }
@@ -128,11 +127,11 @@ export function deviceBlockers(
 }
 
 /** Members with a driver that does DMA for the host: "group is not viable", with the names. */
-export function groupBlockers(view: PlanView, lockedOut: readonly LockedOut[]): Blocker[] {
+export function siblingBlockers(view: PlanView, lockedOut: readonly LockedOut[]): Blocker[] {
   const blockers: Blocker[] = [];
   for (const sibling of lockedOut) {
     if (!sibling.mustUnbind || sibling.accepted) continue;
-    const group = view.functions.get(sibling.device)?.node.group;
+    const group = view.functions.get(sibling.device)?.group;
     const role =
       sibling.role === null
         ? ''

@@ -2,7 +2,7 @@
  * How a function can be put back into a known state between two owners, and what else such a reset touches
  * (pci_reset_fn_methods, VFIO_DEVICE_PCI_HOT_RESET).
  */
-import { capabilityField, type PlanFunction, type PlanView } from './view.ts';
+import { Capability, type PlanFunction, type PlanView } from './view.ts';
 
 export type ResetMethod = 'function level reset' | 'power state reset' | 'bus reset';
 
@@ -20,17 +20,15 @@ export function resetFacts(view: PlanView, address: string): ResetFacts {
   if (found === undefined) return { methods: [], busResetSet: [], unknown: true };
   const methods: ResetMethod[] = [];
   const flr =
-    capabilityField(found, 'express', 'functionLevelReset') === 1n ||
-    capabilityField(found, 'af', 'functionLevelReset') === 1n;
+    found.field(Capability.express, 'functionLevelReset') === 1n ||
+    found.field(Capability.advancedFeatures, 'functionLevelReset') === 1n;
   if (flr) methods.push('function level reset');
   // D3hot to D0 resets a function unless it says "no soft reset" (pci_pm_reset).
-  if (capabilityField(found, 'pm', 'noSoftReset') === 0n) methods.push('power state reset');
+  if (found.field(Capability.power, 'noSoftReset') === 0n) methods.push('power state reset');
   const busResetSet = found.parent === undefined ? [] : below(view, found.parent);
   // The kernel resets by the bus only when the function is alone on it; VFIO can for a whole set.
   if (busResetSet.length === 1) methods.push('bus reset');
-  const unknown =
-    found.described?.unknown?.includes('capabilities') === true ||
-    found.described?.unknown?.includes('config') === true;
+  const unknown = found.unknown.length > 0;
   return { methods, busResetSet, unknown };
 }
 

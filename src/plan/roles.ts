@@ -83,37 +83,36 @@ export class Roles {
     // Somebody else was named for the role: this one is free of it.
     for (const [, named] of this.stated) if (named === role) return undefined;
     const others = (this.candidates.get(role) ?? []).filter((other) => other !== address);
-    const driver = found.node.driver ?? 'a driver not known';
+    const driver = found.driver ?? 'a driver not known';
     if (role === 'system device' || role === 'management controller' || others.length === 0) {
       return {
         role,
         certainty: 'certain',
-        why: `${found.node.className}, ${driver}${others.length === 0 ? ', the only one of its kind in use' : ''}`,
+        why: `${found.className}, ${driver}${others.length === 0 ? ', the only one of its kind in use' : ''}`,
       };
     }
     return {
       role,
       certainty: 'possible',
-      why: `${found.node.className}, ${driver}; so could ${others.length} other${others.length === 1 ? '' : 's'} (state it with --role)`,
+      why: `${found.className}, ${driver}; so could ${others.length} other${others.length === 1 ? '' : 's'} (state it with --role)`,
     };
   }
 }
 
 function candidateRole(found: PlanFunction): RoleName | undefined {
-  const { node } = found;
-  const base = node.classCode >>> 16;
-  const kind = node.classCode >>> 8;
+  const base = found.classCode >>> 16;
+  const kind = found.classCode >>> 8;
   // A device that no driver of the host serves, or that user space has, does nothing for the host.
-  const driver = node.driver;
-  const idle = driver === undefined && found.described?.driver !== undefined;
+  const { driver } = found;
+  const idle = driver === null;
   const handedOut = driver === 'vfio-pci' || driver === 'pci-stub';
-  if (node.isBridge || handedOut || node.physicalFunction !== undefined) return undefined;
+  if (found.isBridge || handedOut || found.physicalFunction !== undefined) return undefined;
   if (kind === 0x0600 || kind === 0x0601 || kind === 0x0680 || kind === 0x0c05 || base === 0x08)
     return 'system device';
   if (kind === 0x0c07 || (kind === 0x0780 && driver?.startsWith('mei') === true))
     return 'management controller';
   if (base === 0x03) {
-    if (node.vendorId === ASPEED || node.vendorId === MATROX) return 'console framebuffer';
+    if (found.vendorId === ASPEED || found.vendorId === MATROX) return 'console framebuffer';
     return idle ? undefined : 'console framebuffer';
   }
   if (idle) return undefined;

@@ -43,10 +43,7 @@ function needsLines(plan: Plan): string[] {
     `locked memory ${gibibytes(needs.lockedMemoryBytes)}`,
     `or huge pages: ${needs.hugePages['2M']} of 2 MiB, ${needs.hugePages['1G']} of 1 GiB`,
     ...(needs.iovaBits === null ? [] : [`I/O addresses of ${needs.iovaBits} bits`]),
-    ...needs.reserved.map(
-      (region) =>
-        `a hole at ${region.start}-${region.end} (${region.type}${region.because === null ? '' : `, ${region.because}`})`,
-    ),
+    ...needs.reserved.map((region) => `a hole at ${region.start}-${region.end} (${region.type})`),
   ];
 }
 

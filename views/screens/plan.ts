@@ -1,6 +1,7 @@
 /** What-if: devices picked for a machine, what they take, what is lost, what stands in the way; before and after. */
 import type { DeviceNode } from '../../hw/index.ts';
 import { makePlan, type Plan } from '../../src/plan/plan.ts';
+import { viewOfHost } from '../../src/plan/view.ts';
 import type { Column } from '../columns/column.ts';
 import { type Line, plainOf, styled } from '../format/line.ts';
 import { briefName, counted, size } from '../format/values.ts';
@@ -80,7 +81,7 @@ function detail(row: Row, context: ScreenContext): Section[] {
   const { host, picks } = context;
   const names = picks.size === 0 ? [row.name] : [...picks];
   const machine = host.machineStates()[0];
-  const plan = makePlan(host, {
+  const plan = makePlan(viewOfHost(host), {
     assign: names,
     machine: machine?.name ?? 'vm1',
     memoryBytes: Number(machine?.memoryBytes ?? PROPOSED_MEMORY),
