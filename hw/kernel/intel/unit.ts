@@ -122,9 +122,14 @@ export class IntelUnit {
     return this.scalable && this.capabilities.processAddressSpaceIds === 1;
   }
 
-  /** First steps at boot: the queue. Interrupt remapping may follow before translation starts. */
+  /**
+   * First steps at boot: the queue. One that firmware or the time before a suspend left on is switched off first
+   * (dmar_reenable_qi).
+   */
   startQueue(): void {
     if (this.queue === undefined) return;
+    const status = Number(this.mmio.read(registers.GSTS.offset, 4));
+    if ((status & GlobalBit.queuedInvalidation) !== 0) this.command(0);
     this.queue.enable(this.globalBits);
     this.globalBits |= GlobalBit.queuedInvalidation;
   }
