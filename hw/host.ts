@@ -337,6 +337,10 @@ export class Host implements HostOperations, HostQueries {
     return this.transfers.explain(request);
   }
 
+  deviceTlb(device: string): State.HeldTranslationState[] {
+    return this.transfers.deviceTlb(this.pciDevice(device).name);
+  }
+
   isolationMatrix(): State.ReachCell[] {
     return isolationMatrix(this.hardware, this.kernel, this.machines.all);
   }

@@ -15,6 +15,8 @@ export interface TransferResult {
   readonly faultReason: number | undefined;
   /** Why the request never left the device, or never found memory. */
   readonly refusal: string | undefined;
+  /** A page of it was sent by a translation that the device held from before (device-TLB). */
+  readonly fromDeviceTlb?: boolean;
 }
 
 /** The bus as one function sees it. A PASID of undefined: a request without PASID prefix. */

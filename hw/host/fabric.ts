@@ -4,15 +4,18 @@
  * wiring that the DMAR table describes, and no kernel.
  */
 import { type DeviceScope, ScopeType } from '../acpi/dmar.ts';
+import { DeviceTlb } from '../devices/device-tlb.ts';
 import type { DeviceBus, TransferResult } from '../devices/model.ts';
 import { refusedTransfer } from '../devices/model.ts';
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { PAGE_SIZE, type Page } from '../memory/types.ts';
+import { Ats } from '../pci/capabilities/ats.ts';
 import { Express } from '../pci/capabilities/express.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { PciHierarchy } from '../pci/hierarchy.ts';
 import { CommandBit, HeaderOffset } from '../pci/layouts.ts';
 import { Access } from '../vtd/access.ts';
+import type { DeviceTlbAnswer, DeviceTlbInvalidation } from '../vtd/invalidation.ts';
 import type { WiredUnit } from './wired-unit.ts';
 
 /** 0xfee00000 to 0xfeefffff: writes there are interrupts. */
@@ -34,12 +37,15 @@ export interface Route {
   readonly unit: WiredUnit | undefined;
   /** Why nothing passes now, or undefined. */
   readonly blocked: string | undefined;
+  /** The function asks for translations itself and keeps the answers (ATS is on). */
+  readonly ats: boolean;
 }
 
 export class Fabric {
   private readonly hierarchy: PciHierarchy;
   private readonly memory: PhysicalMemory;
   private readonly units: readonly WiredUnit[];
+  private readonly deviceTlbs = new Map<PciFunction, DeviceTlb>();
   private bridges: Map<number, PciFunction> | undefined;
   /**
    * A remapping unit that no DMAR table describes, where the machine has one: the frame behind a page of a requester
@@ -104,7 +110,37 @@ export class Fabric {
       (from.read(HeaderOffset.command, 2) & CommandBit.busMaster) === 0
         ? 'bus mastering is off in the command register of the function'
         : undefined;
-    return { requesterId, unit: this.unitFor(from, path), blocked };
+    // What a bridge sends on in its own name can't ask for translations.
+    const ats = requesterId === from.requesterId && atsEnabled(from);
+    if (!ats) this.deviceTlbs.get(from)?.clear();
+    return { requesterId, unit: this.unitFor(from, path), blocked, ats };
+  }
+
+  /** What a function holds of translations now. */
+  deviceTlbOf(of: PciFunction): DeviceTlb {
+    let tlb = this.deviceTlbs.get(of);
+    if (tlb === undefined) {
+      tlb = new DeviceTlb();
+      this.deviceTlbs.set(of, tlb);
+    }
+    return tlb;
+  }
+
+  /** A unit tells a function to drop translations. */
+  invalidateDeviceTlb(segment: number, invalidation: DeviceTlbInvalidation): DeviceTlbAnswer {
+    const of = this.hierarchy.byRequesterId(segment, invalidation.requesterId);
+    const held = of === undefined ? undefined : this.deviceTlbs.get(of);
+    const pages = 2 ** invalidation.mask;
+    const page = (invalidation.pageHigh >>> 0) * 0x100000 + invalidation.pageLow;
+    // Low bits of the page number tell the size, not the place.
+    const first = Math.floor(page / pages) * pages;
+    held?.drop({
+      pasid: invalidation.pasid,
+      allPasids: invalidation.allPasids,
+      firstPage: first,
+      lastPage: first + pages - 1,
+    });
+    return 'done';
   }
 
   /** The unit whose scope holds the function or a bridge above it; else the segment's unit for all the rest. */
@@ -154,12 +190,20 @@ export class Fabric {
     const route = this.route(from);
     if (route.blocked !== undefined) return refusedTransfer(route.blocked);
     const bytes = new Uint8Array(lengthBytes);
-    const outcome = this.byPage(route, address, lengthBytes, pasid, Access.read, (physical, done, take) => {
-      const part = this.memory.read(physical, take);
-      if (part === undefined) return false;
-      bytes.set(part, done);
-      return true;
-    });
+    const outcome = this.byPage(
+      from,
+      route,
+      address,
+      lengthBytes,
+      pasid,
+      Access.read,
+      (physical, done, take) => {
+        const part = this.memory.read(physical, take);
+        if (part === undefined) return false;
+        bytes.set(part, done);
+        return true;
+      },
+    );
     return { ...outcome, bytes };
   }
 
@@ -173,7 +217,7 @@ export class Fabric {
     if (route.blocked !== undefined) return refusedTransfer(route.blocked);
     if (address >= INTERRUPT_FIRST && address <= INTERRUPT_LAST && pasid === undefined)
       return this.message(route, address, bytes);
-    return this.byPage(route, address, bytes.length, pasid, Access.write, (physical, done, take) =>
+    return this.byPage(from, route, address, bytes.length, pasid, Access.write, (physical, done, take) =>
       this.memory.write(physical, bytes.subarray(done, done + take)),
     );
   }
@@ -183,6 +227,7 @@ export class Fabric {
    * the bytes done before, and the bytes to take; false: nothing answers there.
    */
   private byPage(
+    from: PciFunction,
     route: Route,
     address: bigint,
     lengthBytes: number,
@@ -195,7 +240,9 @@ export class Fabric {
       bytes: undefined,
       faultReason,
       refusal,
+      fromDeviceTlb,
     });
+    let fromDeviceTlb = false;
     const wired = route.unit;
     if (wired === undefined && pasid !== undefined) return refusedTransfer(NO_UNIT_FOR_PASID);
     for (let done = 0; done < lengthBytes; ) {
@@ -203,10 +250,16 @@ export class Fabric {
       const offset = Number(at & 0xfffn);
       const take = Math.min(lengthBytes - done, PAGE_SIZE - offset);
       const page = Number(at >> 12n) as Page;
-      const frame =
-        wired === undefined
-          ? (this.otherUnit?.(route.requesterId, page, access === Access.write ? 2 : 1) ?? page)
-          : wired.unit.translate(route.requesterId, page, access, pasid);
+      let frame: number;
+      if (wired === undefined)
+        frame = this.otherUnit?.(route.requesterId, page, access === Access.write ? 2 : 1) ?? page;
+      else {
+        const held = route.ats
+          ? this.byDeviceTlb(from, wired, route.requesterId, page, access, pasid)
+          : undefined;
+        fromDeviceTlb ||= held?.before === true;
+        frame = held?.frame ?? wired.unit.translate(route.requesterId, page, access, pasid);
+      }
       if (frame < 0) {
         const reason = -frame;
         return reason > 0xff ? outcome(done, undefined, ABORTED_TEXT) : outcome(done, reason);
@@ -217,6 +270,43 @@ export class Fabric {
       done += take;
     }
     return outcome(lengthBytes);
+  }
+
+  /**
+   * The frame behind a page by ATS: from the device's own cache, else by a translation request whose answer it keeps.
+   * Undefined: no rights were granted; the device then sends its request untranslated. Negative as from `translate`.
+   */
+  private byDeviceTlb(
+    from: PciFunction,
+    wired: WiredUnit,
+    requesterId: number,
+    page: number,
+    access: number,
+    pasid = -1,
+  ): { readonly frame: number; readonly before: boolean } | undefined {
+    const tlb = this.deviceTlbOf(from);
+    const kind = access === Access.write ? 'write' : 'read';
+    let frame = tlb.frameOf(pasid, page, kind);
+    const before = frame !== undefined;
+    if (frame === undefined) {
+      const answer = wired.unit.translationRequest({
+        requesterId,
+        pasid,
+        address: BigInt(page) << 12n,
+        noWrite: kind === 'read',
+        privileged: false,
+        execute: false,
+      });
+      if (!answer[kind]) return undefined;
+      const pages = answer.sizeBytes / PAGE_SIZE;
+      const firstPage = page - (page % pages);
+      const first = Number(answer.physical >> 12n);
+      tlb.hold({ pasid, firstPage, pages, frame: first, read: answer.read, write: answer.write });
+      frame = first + (page - firstPage);
+    }
+    const frameHigh = Math.floor(frame / 0x100000);
+    const reason = wired.unit.admitTranslated(requesterId, pasid, frameHigh, frame % 0x100000, access);
+    return { frame: reason === 0 ? frame : -reason, before };
   }
 
   /** A write into the interrupt range is a message-signalled interrupt, never a write to memory. */
@@ -246,4 +336,10 @@ const NO_UNIT_FOR_PASID =
 function portTypeOf(bridge: PciFunction): number | undefined {
   const express = bridge.capability(Express.id);
   return express === undefined ? undefined : (bridge.read(express + 2, 2) >>> 4) & 0xf;
+}
+
+/** ATS control, bit 15. */
+function atsEnabled(of: PciFunction): boolean {
+  const offset = of.extendedCapability(Ats.id);
+  return offset !== undefined && (of.read(offset + 6, 2) & 0x8000) !== 0;
 }

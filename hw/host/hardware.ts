@@ -126,6 +126,8 @@ export class Hardware {
         name: `dmar${index}`,
         trace,
         onInterrupt: ({ destination, vector }) => this.interruptHandler({ destination, vector }),
+        onDeviceTlbInvalidation: (invalidation) =>
+          this.fabric.invalidateDeviceTlb(structure.segment, invalidation),
       }),
     }));
   }

@@ -10,6 +10,7 @@ import type {
   DmaResult,
   DomainState,
   GroupState,
+  HeldTranslationState,
   MachineState,
   MdevDefinitionState,
   MdevParentState,
@@ -141,6 +142,8 @@ export interface HostQueries {
   /** The drivers that would accept the device. */
   driversFor(device: string): string[];
   explainTranslation(request: WalkRequest): WalkState;
+  /** What a function keeps of translations itself (ATS), each compared with the tables of now. */
+  deviceTlb(device: string): HeldTranslationState[];
   /** Every device and ADI against every machine's memory, by walking as hardware does. */
   isolationMatrix(): ReachCell[];
   /**

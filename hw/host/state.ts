@@ -270,8 +270,22 @@ export interface DmaResult {
   readonly pasid: number | undefined;
   /** The fault that the unit recorded, as the handler read it. */
   readonly fault: FaultState | undefined;
+  /** A page was reached by a translation that the device held from before, without the unit being asked. */
+  readonly fromDeviceTlb: boolean;
   /** Why nothing was translated, when no remapping unit was in the way or the device never issued the request. */
   readonly note: string | undefined;
+}
+
+/** A translation in a device's own cache (device-TLB). Byte addresses. */
+export interface HeldTranslationState {
+  readonly pasid: number | undefined;
+  readonly iova: bigint;
+  readonly lengthBytes: bigint;
+  readonly physical: bigint;
+  readonly read: boolean;
+  readonly write: boolean;
+  /** The tables say so still; false: it should have been invalidated. */
+  readonly current: boolean;
 }
 
 /** One step of a walk. */

@@ -12,7 +12,7 @@ import { faultMeaning } from '../vtd/fault-reasons.ts';
 import type { EventLog } from './event-log.ts';
 import type { Hardware } from './hardware.ts';
 import type { BitFlip, DmaRequest, WalkRequest } from './operations.ts';
-import type { DmaResult, WalkState } from './state.ts';
+import type { DmaResult, HeldTranslationState, WalkState } from './state.ts';
 
 /** A transfer at most, bytes. */
 const LARGEST_TRANSFER = 0x100000;
@@ -73,6 +73,30 @@ export class Transfers {
     } finally {
       flips.forEach(turn);
     }
+  }
+
+  /** What a function holds of translations, each held against the tables. */
+  deviceTlb(name: string): HeldTranslationState[] {
+    const of = this.functionOf(name);
+    const route = this.hardware.fabric.route(of);
+    return this.hardware.fabric.deviceTlbOf(of).translations.map((one) => {
+      const iova = BigInt(one.firstPage) << 12n;
+      const physical = BigInt(one.frame) << 12n;
+      const access = one.write ? Access.write : Access.read;
+      const walk =
+        route.unit === undefined
+          ? undefined
+          : explain(route.unit.unit, route.requesterId, iova, access, one.pasid);
+      return {
+        pasid: one.pasid < 0 ? undefined : one.pasid,
+        iova,
+        lengthBytes: BigInt(one.pages) << 12n,
+        physical,
+        read: one.read,
+        write: one.write,
+        current: walk?.ok === true && walk.physical === physical,
+      };
+    });
   }
 
   functionOf(name: string): PciFunction {
@@ -170,6 +194,7 @@ export class Transfers {
       requesterId: of === undefined ? 0 : this.hardware.fabric.route(of).requesterId,
       pasid,
       fault,
+      fromDeviceTlb: transfer.fromDeviceTlb === true,
       note: transfer.refusal ?? unrecorded,
     };
   }

@@ -176,7 +176,7 @@ describe('the main job on the built-in server', () => {
       host.deviceDma({ device: MDEV, iova: 0x3123n, access: 'write', bytes: HELLO });
       const physical = Number(walk.physical);
       expect(host.hardware.memory.read(physical, HELLO.length)).toEqual(HELLO);
-      expect(host.explainTranslation({ device: MDEV, iova: 0x3123n, access: 'write' }).cached).toBe('iotlb');
+      expect(host.deviceTlb(ACCELERATOR)).toMatchObject([{ pasid: 1, iova: 0x3000n, current: true }]);
     });
 
     it('shares domain and PASID with a second mdev in the same machine, and none with another machine', () => {
@@ -244,6 +244,15 @@ describe('the main job on the built-in server', () => {
     expect(host.readMachineMemory('guest', 0x2000n, HELLO.length)).toEqual(HELLO);
     host.release('guest', DRIVE);
     expect(host.device(DRIVE)).toMatchObject({ driver: 'nvme', assignedTo: undefined });
+  });
+
+  it('tells when the IOTLB would answer in place of the tables', () => {
+    host.createMachine('guest', MEMORY);
+    host.assign('guest', DRIVE);
+    const walk = { device: DRIVE, iova: 0x2000n, access: 'write' } as const;
+    expect(host.explainTranslation(walk).cached).toBe('none');
+    host.deviceDma({ ...walk, bytes: HELLO });
+    expect(host.explainTranslation(walk).cached).toBe('iotlb');
   });
 
   it('refuses a function whose sibling does DMA for the kernel, and names sibling and remedy', () => {
@@ -347,6 +356,41 @@ describe('machines', () => {
     expect(host.queryDirtyPages('guest')).toBe(MEMORY / 4096n);
     host.stopDirtyTracking('guest');
     expect(refusal(() => host.queryDirtyPages('guest')).code).toBe('EINVAL');
+  });
+});
+
+describe('device-TLB (ATS)', () => {
+  const PLUGGED = 0x100000000n;
+
+  function reachAfterUnplug(host: Host, device: string): { before: boolean; after: boolean } {
+    host.addMemory('guest', 2n << 20n);
+    const dma = { device, iova: PLUGGED, access: 'write', bytes: HELLO } as const;
+    const before = host.deviceDma(dma).ok;
+    host.removeMemory('guest');
+    return { before, after: host.deviceDma(dma).ok };
+  }
+
+  it('is flushed for requests without PASID when memory goes', () => {
+    const host = server();
+    host.createMachine('guest', MEMORY);
+    host.assign('guest', '0000:16:01.0');
+    expect(reachAfterUnplug(host, '0000:16:01.0')).toEqual({ before: true, after: false });
+  });
+
+  it('keeps translations of a PASID in 5.15, whose unmap flushes without PASID: the slice still writes there', () => {
+    const host = server();
+    host.enableAuxiliaryMode(ACCELERATOR);
+    host.createMdev(ACCELERATOR, 'idxd-1dwq-v1', MDEV);
+    host.createMachine('guest', MEMORY);
+    host.assign('guest', MDEV);
+    expect(host.kernel.profile.quirks.map((quirk) => quirk.name)).toContain('aux-unmap-plain-device-tlb');
+    expect(reachAfterUnplug(host, MDEV)).toEqual({ before: true, after: true });
+    expect(host.deviceTlb(ACCELERATOR)).toMatchObject([{ pasid: 1, iova: PLUGGED, current: false }]);
+    expect(host.deviceDma({ device: MDEV, iova: PLUGGED, access: 'write', bytes: HELLO }).fromDeviceTlb).toBe(
+      true,
+    );
+    host.release('guest', MDEV);
+    expect(host.deviceTlb(ACCELERATOR)).toEqual([]);
   });
 });
 
