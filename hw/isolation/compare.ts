@@ -120,5 +120,9 @@ function serialNumber(bytes: Uint8Array): string {
 }
 
 function identityText(one: FunctionDescription): string {
-  return one.name ?? `${(one.vendorId ?? 0).toString(16)}:${(one.deviceId ?? 0).toString(16)}`;
+  if (one.name !== undefined) return one.name;
+  const bytes = bytesOfHex((one.config ?? '').slice(0, 8)) ?? new Uint8Array();
+  const hex = (value: number): string => value.toString(16).padStart(4, '0');
+  const vendor = one.vendorId ?? bytes[0] | (bytes[1] << 8);
+  return `${hex(vendor)}:${hex(one.deviceId ?? bytes[2] | (bytes[3] << 8))}`;
 }

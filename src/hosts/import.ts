@@ -196,8 +196,9 @@ function readBytes(path: string): Buffer {
 function dmarBytes(path: string | undefined): Uint8Array | undefined {
   if (path === undefined) return undefined;
   const bytes = readBytes(path);
-  if (bytes.subarray(0, 4).toString('latin1') === 'DMAR') return new Uint8Array(bytes);
   const text = bytes.toString('latin1');
+  // The text of acpidump may start with the signature as well: "DMAR @ 0x…".
+  if (text.startsWith('DMAR') && !isAcpidump(text)) return new Uint8Array(bytes);
   if (isAcpidump(text)) {
     const { tables, problems } = parseAcpidump(text);
     const table = tables.find((one) => one.signature === 'DMAR');
