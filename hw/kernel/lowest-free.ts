@@ -61,6 +61,14 @@ export class LowestFree {
     return this.first + index;
   }
 
+  /** Takes the lowest free number from `from` to `last`; undefined when there is none. */
+  takeLowestFrom(from: number, last: number): number | undefined {
+    const index = this.lowestFrom(Math.max(0, from - this.first));
+    if (index === undefined || this.first + index > last) return undefined;
+    this.clear(index);
+    return this.first + index;
+  }
+
   /** Takes this very number; false when it is taken or out of range. */
   take(number: number): boolean {
     const index = number - this.first;
@@ -118,6 +126,25 @@ export class LowestFree {
       this.runHints.set(key, hint);
     }
     return hint;
+  }
+
+  /** Index of the lowest free number at or after an index: up the pyramid until something is free, and down again. */
+  private lowestFrom(from: number): number | undefined {
+    let index = from;
+    for (let level = 0; level < this.levels.length; level += 1) {
+      const word = index >>> 5;
+      const bits = this.levels[level][word] & ~((1 << (index & 31)) - 1);
+      if (word < this.levels[level].length && bits !== 0) {
+        index = word * 32 + (31 - Math.clz32(bits & -bits));
+        for (let down = level - 1; down >= 0; down -= 1) {
+          const below = this.levels[down][index];
+          index = index * 32 + (31 - Math.clz32(below & -below));
+        }
+        return index;
+      }
+      index = word + 1;
+    }
+    return undefined;
   }
 
   /** Index of the first taken number among `count` from `index`, or undefined. */
