@@ -15,6 +15,7 @@ import type { Workspace } from '../src/workspace.ts';
 import { openTour } from './commands/guides.ts';
 import { FrameView } from './components/FrameView.tsx';
 import { loadInkTable } from './components/ink-table.ts';
+import { SlotsContext } from './components/PaintedLine.tsx';
 import { ReaderView } from './components/ReaderView.tsx';
 import { Console } from './console.ts';
 import { frameOf } from './frame.ts';
@@ -113,7 +114,9 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
     reader ? (
       <ReaderView reading={readingOf(console)} />
     ) : (
-      <FrameView frame={frameOf(console, screen.columns, screen.rows)} />
+      <SlotsContext.Provider value={screen.slots}>
+        <FrameView frame={frameOf(console, screen.columns, screen.rows)} />
+      </SlotsContext.Provider>
     );
   terminal.onInput = (events) => console.handle(events);
   const unwatch = options.signals === true ? watchSignals(terminal, () => end()) : () => {};

@@ -7,17 +7,16 @@ import type { OverlayTable } from './overlays/overlay.ts';
 import { screenOf, screens } from './screens/all.ts';
 import type { ScreenContext } from './screens/screen.ts';
 
-/** An overlay, painted, with its place. */
+/** An overlay, painted with its border, and its place. */
 export interface FrameOverlay {
   readonly left: number;
   readonly top: number;
-  /** Outside, border included. */
   readonly width: number;
-  readonly height: number;
-  readonly title: string;
   readonly lines: readonly string[];
+  /** Drawn over the blank lines that are left for it. */
   readonly table: OverlayTable | undefined;
-  readonly footer: string;
+  /** First line of the table, from the top of the overlay. */
+  readonly tableTop: number;
 }
 
 export interface Frame {
@@ -260,30 +259,38 @@ function hintLine(console: Console, columns: number, rows: number): string {
 function overlayOf(console: Console, columns: number, rows: number): FrameOverlay | undefined {
   const overlay = console.overlays.at(-1);
   if (overlay === undefined) return undefined;
+  const { paint } = console;
   const inner = Math.max(10, columns - 4);
-  const most = Math.max(3, rows - 2);
-  const view = overlay.view(inner, most);
+  const view = overlay.view(inner, Math.max(3, rows - 2));
   const width = Math.min(view.width, inner);
-  const lines = view.lines.map((line) => paintLine(line, width, console.paint));
-  // Title, lines, table with its heading, footer.
+  const left = Math.max(0, Math.floor((columns - width - 4) / 2));
+  const edge = paintLine([styled('border', '│')], 1, paint);
+  const blank = ' '.repeat(width);
+  const framed = (line: string): string => `${edge} ${line} ${edge}`;
   const tableRows = view.table === undefined ? 0 : view.table.rows.length + 1;
-  const height = Math.min(rows, lines.length + tableRows + 4);
-  return {
-    left: Math.max(0, Math.floor((columns - width - 4) / 2)),
-    top: Math.max(0, Math.floor((rows - height) / 3)),
-    width: width + 4,
-    height,
-    title: paintLine(
-      [styled('title', fitText(view.title, Math.min(width, textWidth(view.title))))],
-      width,
-      console.paint,
+  const room = Math.max(1, rows - 3 - tableRows);
+  const shown = view.lines.slice(0, room);
+  const footer = paintLine(
+    typeof view.footer === 'string' ? [styled('dim', view.footer)] : view.footer,
+    width,
+    paint,
+  );
+  const title = fitText(view.title, Math.min(width - 2, textWidth(view.title)));
+  const lines = [
+    paintLine(
+      [
+        styled('border', '╭─ '),
+        styled('title', title),
+        styled('border', ` ${'─'.repeat(Math.max(0, width - textWidth(title) - 1))}╮`),
+      ],
+      width + 4,
+      paint,
     ),
-    lines: lines.slice(0, Math.max(0, height - 4 - tableRows)),
-    table: view.table,
-    footer: paintLine(
-      typeof view.footer === 'string' ? [styled('dim', view.footer)] : view.footer,
-      width,
-      console.paint,
-    ),
-  };
+    ...shown.map((line) => framed(paintLine(line, width, paint))),
+    ...Array.from({ length: tableRows }, () => framed(blank)),
+    framed(footer),
+    paintLine([styled('border', `╰${'─'.repeat(width + 2)}╯`)], width + 4, paint),
+  ];
+  const top = Math.max(0, Math.floor((rows - lines.length) / 3));
+  return { left, top, width: width + 4, lines, table: view.table, tableTop: shown.length + 1 };
 }

@@ -68,6 +68,22 @@ function lastWithText(cells: readonly Cell[]): Cell | undefined {
   return undefined;
 }
 
+/** Cells, or a run of them, as a painted line again; styles are closed at the end. */
+export function cellsToLine(cells: readonly Cell[], start = 0, end = cells.length): string {
+  let text = '';
+  let style = '';
+  for (let at = start; at < end; at += 1) {
+    const cell = cells[at];
+    if (cell.style !== style) {
+      text +=
+        cell.style === '' ? '\u001b[m' : style === '' ? `\u001b[${cell.style}m` : `\u001b[0;${cell.style}m`;
+      style = cell.style;
+    }
+    text += cell.text;
+  }
+  return style === '' ? text : `${text}\u001b[m`;
+}
+
 /** The text of a painted line without its styles. */
 export function plainText(line: string): string {
   return line.includes('\u001b')

@@ -4,7 +4,8 @@
  * few hundred bytes at any size, nothing flickers, and a frame can be as tall as the terminal without scrolling it.
  */
 import { EventEmitter } from 'node:events';
-import { type Cell, parseCells } from './cells.ts';
+import { type Cell, cellsToLine, parseCells } from './cells.ts';
+import { Slots } from './slots.ts';
 
 /** What is needed of an output stream: a terminal's, or a test's. */
 export interface TerminalOutput {
@@ -26,6 +27,8 @@ export class Screen extends EventEmitter {
   readonly isTTY = false;
   columns: number;
   rows: number;
+  /** Painted lines that Ink knows only by a character. */
+  readonly slots = new Slots();
   /** Called with each frame that is shown. */
   onFrame: ((lines: readonly string[]) => void) | undefined;
   private readonly output: TerminalOutput;
@@ -74,7 +77,10 @@ export class Screen extends EventEmitter {
 
   /** Ink's way in: a whole frame. */
   write(frame: string): boolean {
-    this.latest = frame.split('\n').slice(0, this.rows);
+    this.latest = frame
+      .split('\n')
+      .slice(0, this.rows)
+      .map((row) => this.slots.expand(row));
     this.onFrame?.(this.latest);
     this.present();
     return true;
@@ -117,7 +123,7 @@ export class Screen extends EventEmitter {
 function lineDifference(before: string | undefined, line: string, row: number, columns: number): string {
   const next = trimmed(parseCells(line), columns);
   if (before === undefined) {
-    return `\u001b[${row + 1}H${paintRun(next, 0, next.length)}${next.length < columns ? '\u001b[K' : ''}`;
+    return `\u001b[${row + 1}H${cellsToLine(next, 0, next.length)}${next.length < columns ? '\u001b[K' : ''}`;
   }
   const last = trimmed(parseCells(before), columns);
   let text = '';
@@ -139,7 +145,7 @@ function lineDifference(before: string | undefined, line: string, row: number, c
     }
     // The right half of a wide character goes with its left one.
     while (end < next.length && (next[end].text === '' || last[end]?.text === '')) end += 1;
-    text += `\u001b[${row + 1};${start + 1}H${paintRun(next, start, end)}`;
+    text += `\u001b[${row + 1};${start + 1}H${cellsToLine(next, start, end)}`;
     at = end;
   }
   if (last.length > next.length) text += `\u001b[${row + 1};${next.length + 1}H\u001b[K`;
@@ -163,19 +169,4 @@ function trimmed(cells: Cell[], columns: number): Cell[] {
   while (length > 0 && cells[length - 1].text === ' ' && cells[length - 1].style === '') length -= 1;
   cells.length = length;
   return cells;
-}
-
-function paintRun(cells: readonly Cell[], start: number, end: number): string {
-  let text = '';
-  let style = '';
-  for (let at = start; at < end; at += 1) {
-    const cell = cells[at];
-    if (cell.style !== style) {
-      text +=
-        cell.style === '' ? '\u001b[m' : style === '' ? `\u001b[${cell.style}m` : `\u001b[0;${cell.style}m`;
-      style = cell.style;
-    }
-    text += cell.text;
-  }
-  return style === '' ? text : `${text}\u001b[m`;
 }

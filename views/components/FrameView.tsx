@@ -10,7 +10,7 @@ export function FrameView({ frame }: { readonly frame: Frame }) {
     <Box width={columns} height={rows} flexDirection="column" overflow="hidden">
       {lines.map((line, row) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: a line of the terminal is known by its place
-        <PaintedLine key={row} text={line} />
+        <PaintedLine key={row} slot={row} text={line} />
       ))}
       {overlay === undefined ? null : <OverlayBox overlay={overlay} ascii={ascii} />}
     </Box>

@@ -1,4 +1,4 @@
-/** An overlay over the frame: a border, a title, lines, maybe a table, and the keys for the moment. */
+/** An overlay over the frame: painted lines with their border, and maybe a table. */
 import { Box, Text } from 'ink';
 import type { PropsWithChildren } from 'react';
 import { fitText } from '../../src/terminal/width.ts';
@@ -7,35 +7,24 @@ import type { OverlayTable } from '../overlays/overlay.ts';
 import { inkTable } from './ink-table.ts';
 import { PaintedLine } from './PaintedLine.tsx';
 
+/** Slots below this are the lines of the frame. */
+const FIRST_SLOT = 10_000;
+
 export function OverlayBox({ overlay, ascii }: { readonly overlay: FrameOverlay; readonly ascii: boolean }) {
-  const { left, top, width, height, title, lines, table, footer } = overlay;
-  const blank = ' '.repeat(width);
+  const { left, top, width, lines, table, tableTop } = overlay;
   return (
     <>
       <Box position="absolute" marginLeft={left} marginTop={top} width={width} flexDirection="column">
-        {Array.from({ length: height }, (_, row) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the rows of the background are nothing but their places
-          <PaintedLine key={row} text={blank} />
-        ))}
-      </Box>
-      <Box
-        position="absolute"
-        marginLeft={left}
-        marginTop={top}
-        width={width}
-        height={height}
-        borderStyle={ascii ? 'classic' : 'round'}
-        flexDirection="column"
-        paddingX={1}
-      >
-        <PaintedLine text={title} />
         {lines.map((line, row) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: a line is known by its place
-          <PaintedLine key={row} text={line} />
+          <PaintedLine key={row} slot={FIRST_SLOT + row} text={line} />
         ))}
-        {table === undefined ? null : <SmallTable table={table} ascii={ascii} />}
-        <PaintedLine text={footer} />
       </Box>
+      {table === undefined ? null : (
+        <Box position="absolute" marginLeft={left + 2} marginTop={top + tableTop} width={width - 4}>
+          <SmallTable table={table} ascii={ascii} />
+        </Box>
+      )}
     </>
   );
 }
@@ -45,9 +34,7 @@ function SmallTable({ table, ascii }: { readonly table: OverlayTable; readonly a
   const Table = inkTable();
   if (Table === undefined) return null;
   // Columns are named by their titles; a title must not be longer than its column, nor the same as another.
-  const names = table.titles.map(
-    (title, column) => fitText(title, table.widths[column]) + '\u200b'.repeat(0),
-  );
+  const names = table.titles.map((title, column) => fitText(title, table.widths[column]));
   const unique = names.map((name, column) =>
     names.indexOf(name) === column ? name : `${name.slice(0, -1)}${column}`,
   );

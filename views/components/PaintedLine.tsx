@@ -1,14 +1,24 @@
 /**
- * One line that is painted already. Ink measures and wraps what it is given as text, and remembers every text it ever
- * measured; a list of 100,000 rows would stay in memory for good. So Ink lays out a single blank, and the line takes
- * its place when the frame is put together: its width is right by construction.
+ * One line that is painted already. Ink gets a character in its place and decides where it stands; the screen puts the
+ * line there (see src/terminal/slots.ts for why).
  */
 import { Text, Transform } from 'ink';
-import { memo } from 'react';
+import { createContext, memo, useContext } from 'react';
+import { Slots } from '../../src/terminal/slots.ts';
 
-export const PaintedLine = memo(function PaintedLine({ text }: { readonly text: string }) {
+/** The slots of the screen that is drawn on. */
+export const SlotsContext = createContext(new Slots());
+
+export const PaintedLine = memo(function PaintedLine({
+  slot,
+  text,
+}: {
+  readonly slot: number;
+  readonly text: string;
+}) {
+  const token = useContext(SlotsContext).fill(slot, text);
   return (
-    <Transform transform={() => text}>
+    <Transform transform={() => token}>
       <Text> </Text>
     </Transform>
   );
