@@ -101,17 +101,16 @@ function wantsJson(words: readonly string[]): boolean {
   return considered.some((word) => word === '--json' || word === '--json=true');
 }
 
-/** One letter wrong, missing, added, or swapped. */
+/** At most two letters wrong, missing or added, or one the beginning of the other. */
 function similar(a: string, b: string): boolean {
-  if (Math.abs(a.length - b.length) > 1) return a.startsWith(b) || b.startsWith(a);
-  let differences = 0;
-  const sorted = (text: string): string => [...text].sort().join('');
-  if (sorted(a) === sorted(b)) return true;
-  for (let i = 0, j = 0; i < a.length || j < b.length; i++, j++) {
-    if (a[i] === b[j]) continue;
-    differences += 1;
-    if (a.length > b.length) j -= 1;
-    else if (b.length > a.length) i -= 1;
+  if (a.startsWith(b) || b.startsWith(a)) return true;
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
+  for (let i = 1; i <= a.length && a.length < 40; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
   }
-  return differences <= 1;
+  return row[b.length] <= 2;
 }
