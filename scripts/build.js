@@ -13,7 +13,7 @@ mkdirSync(out, { recursive: true });
 process.on('exit', () => rmSync(out, { recursive: true, force: true }));
 await build({
   absWorkingDir: root,
-  entryPoints: { vtdeck: 'src/main.ts' },
+  entryPoints: { vtdeck: 'src/main.ts', 'plan-worker': 'src/plan/fleet-worker.ts' },
   outdir: out,
   bundle: true,
   splitting: true,

@@ -1,22 +1,42 @@
 /** `vtdeck plan --host H --assign BDF…`: what an assignment takes, locks out, needs, and what blocks it. */
+import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
+import { buildHost, type Host, type HostDescription } from '../../hw/index.ts';
 import { ExitCode, usageError } from '../errors.ts';
+import type { Assignment } from '../export/assignment.ts';
+import { assignmentFromDomainXml } from '../imports/libvirt.ts';
+import { mdevsFromJson } from '../imports/mdevctl.ts';
+import { assignmentFromQemu } from '../imports/qemu.ts';
 import { printJson, printText } from '../output.ts';
-import { listOf, memoryBytes, type TargetArguments, targetOptions } from '../plan/options.ts';
-import { makePlan } from '../plan/plan.ts';
+import {
+  listOf,
+  memoryBytes,
+  profileFor,
+  type TargetArguments,
+  targetOptions,
+  targetsOf,
+} from '../plan/options.ts';
+import { makePlan, type PlanRequest } from '../plan/plan.ts';
+import { recheckPlan } from '../plan/recheck.ts';
+import { rehearse } from '../plan/rehearse.ts';
 import { parseStatedRoles } from '../plan/roles.ts';
-import { planMarkdown, planText } from '../plan/text.ts';
+import { planMarkdown, planText, recheckText, rehearsalText } from '../plan/text.ts';
 import { type PlanView, viewOfDescription, viewOfHost } from '../plan/view.ts';
 
 interface PlanArguments extends TargetArguments {
   host?: string;
+  dmar?: string;
   session?: string;
+  fleet?: string;
   assign?: unknown;
+  from?: string;
   vm?: string;
   memory?: string;
   viommu?: boolean;
   'accept-siblings'?: unknown;
   role?: unknown;
+  rehearse?: boolean;
+  newer?: string;
   markdown?: boolean;
   json?: boolean;
 }
@@ -31,20 +51,25 @@ const command: CommandModule<object, PlanArguments> = {
         describe: 'a folder, a file, or the name of a host',
         requiresArg: true,
       })
+      .option('dmar', { type: 'string', describe: 'DMAR table beside the text', requiresArg: true })
       .option('session', {
         type: 'string',
         describe: 'the host of a session as it is now',
         requiresArg: true,
       })
-      .conflicts('host', 'session')
-      .option('assign', {
+      .option('fleet', {
         type: 'string',
-        array: true,
-        demandOption: true,
-        describe: 'PCI addresses and UUIDs to hand out',
+        describe: 'a folder of captures: one line of JSON for each',
+        requiresArg: true,
       })
-      .option('vm', { type: 'string', default: 'guest', describe: 'name of the virtual machine' })
-      .option('memory', { type: 'string', default: '4G', describe: 'memory of the virtual machine' })
+      .option('assign', { type: 'string', array: true, describe: 'PCI addresses and UUIDs to hand out' })
+      .option('from', {
+        type: 'string',
+        describe: 'a libvirt domain, a QEMU command line or mdevctl JSON: what it assigns',
+        requiresArg: true,
+      })
+      .option('vm', { type: 'string', describe: 'name of the virtual machine', requiresArg: true })
+      .option('memory', { type: 'string', describe: 'memory of the virtual machine [4G]', requiresArg: true })
       .option('viommu', { type: 'boolean', describe: 'the guest gets an IOMMU of its own' })
       .option('accept-siblings', { type: 'string', array: true, describe: 'devices whose loss is accepted' })
       .option('role', {
@@ -52,35 +77,113 @@ const command: CommandModule<object, PlanArguments> = {
         array: true,
         describe: 'ADDRESS=ROLE: what a device does for the host',
       })
+      .option('rehearse', {
+        type: 'boolean',
+        describe: 'run it on the emulated host, DMA and all, and undo it',
+      })
+      .option('newer', {
+        type: 'string',
+        describe: 'a newer capture of the machine: does the plan still hold there',
+        requiresArg: true,
+      })
       .option('markdown', { type: 'boolean', describe: 'print a report for a change ticket' })
-      .options(targetOptions) as never,
+      .options(targetOptions)
+      .conflicts('host', ['session', 'fleet'])
+      .conflicts('session', ['fleet', 'newer'])
+      .example('$0 plan --host capture/ --assign 0000:6a:01.0 --rehearse', '')
+      .example('$0 plan --fleet captures/ > plans.jsonl', '') as never,
   handler: async (argv) => {
-    const assign = listOf(argv.assign);
-    if (assign.length === 0) throw usageError('--assign names no device', 'write --assign 0000:6a:01.0');
-    const view = await viewOf(argv);
-    const plan = makePlan(view, {
-      assign,
-      machine: argv.vm ?? 'guest',
-      memoryBytes: memoryBytes(argv.memory ?? '4G'),
-      virtualIommu: argv.viommu === true,
-      acceptSiblings: listOf(argv['accept-siblings']),
-      roles: parseStatedRoles(listOf(argv.role)),
-    });
-    if (argv.json === true) printJson(plan);
-    else if (argv.markdown === true) printText(planMarkdown(plan, view.name, assign));
-    else printText(planText(plan, assign));
+    const request = requestOf(argv);
+    if (argv.fleet !== undefined) return planFolder(argv.fleet, request);
+    if (request.assign.length === 0)
+      throw usageError('no device was named', 'write --assign 0000:6a:01.0, or --from FILE');
+    const source = await sourceOf(argv);
+    if (argv.newer !== undefined && source.description !== undefined) {
+      const { hostFrom } = await import('./host-option.ts');
+      const recheck = recheckPlan(source.description, hostFrom(argv.newer).description, request);
+      if (argv.json === true) printJson(recheck);
+      else printText(recheckText(recheck));
+      if (!recheck.holds) process.exitCode = ExitCode.differs;
+      return;
+    }
+    const plan = makePlan(source.view, request);
+    const rehearsal = argv.rehearse === true ? rehearse(source.host(), plan, request) : undefined;
+    if (argv.json === true) printJson(rehearsal === undefined ? plan : { ...plan, rehearsal });
+    else if (argv.markdown === true) printText(planMarkdown(plan, source.view.name, request.assign));
+    else
+      printText(
+        `${planText(plan, request.assign)}${rehearsal === undefined ? '' : `\n\n${rehearsalText(rehearsal)}`}`,
+      );
     if (!plan.ok) process.exitCode = ExitCode.refused;
+    else if (rehearsal !== undefined && !(rehearsal.ok && rehearsal.restored))
+      process.exitCode = ExitCode.failed;
   },
 };
 
 export default command;
 
-async function viewOf(argv: PlanArguments): Promise<PlanView> {
+interface Source {
+  readonly view: PlanView;
+  readonly description: HostDescription | undefined;
+  /** A host to rehearse on; built when asked for. */
+  host(): Host;
+}
+
+async function sourceOf(argv: PlanArguments): Promise<Source> {
   if (argv.session !== undefined) {
     const { openWorkspace } = await import('../session/open-workspace.ts');
-    return viewOfHost(openWorkspace({ session: argv.session, readOnly: true, what: 'plan' }).host);
+    const { host } = openWorkspace({ session: argv.session, readOnly: true, what: 'plan' });
+    return { view: viewOfHost(host), description: undefined, host: () => host };
   }
   if (argv.host === undefined) throw usageError('no host was named', 'say --host FOLDER, or --session NAME');
   const { hostFrom } = await import('./host-option.ts');
-  return viewOfDescription(hostFrom(argv.host).description);
+  const { description } = hostFrom(argv.host, { dmar: argv.dmar });
+  return {
+    view: viewOfDescription(description),
+    description,
+    host: () => buildHost(description, { profile: profileFor(targetsOf(argv)) }),
+  };
+}
+
+function requestOf(argv: PlanArguments): PlanRequest {
+  const given =
+    argv.from === undefined ? undefined : importedAssignment(argv.from, readFileSync(argv.from, 'utf8'));
+  const named = (given?.devices ?? []).map((device) =>
+    device.kind === 'pci' ? device.address : device.uuid,
+  );
+  return {
+    assign: [...listOf(argv.assign), ...named],
+    machine: argv.vm ?? given?.machine ?? 'guest',
+    memoryBytes: argv.memory === undefined ? (given?.memoryBytes ?? 4 * 2 ** 30) : memoryBytes(argv.memory),
+    virtualIommu: argv.viommu ?? given?.virtualIommu !== undefined,
+    acceptSiblings: listOf(argv['accept-siblings']),
+    roles: parseStatedRoles(listOf(argv.role)),
+  };
+}
+
+/** By what it looks like: XML, JSON, else a command line. */
+function importedAssignment(file: string, text: string): Pick<Assignment, 'devices'> & Partial<Assignment> {
+  const start = text.trimStart()[0];
+  if (start === '<') return assignmentFromDomainXml(text, file);
+  if (start === '[' || start === '{') return { devices: mdevsFromJson(text, file) };
+  return assignmentFromQemu(text);
+}
+
+async function planFolder(folder: string, request: PlanRequest): Promise<void> {
+  const { fleetHosts, planFleet } = await import('../plan/fleet.ts');
+  const hosts = fleetHosts(folder);
+  const { roles: _roles, ...rest } = request;
+  let done = 0;
+  let failed = 0;
+  await planFleet(hosts, rest, (result) => {
+    done += 1;
+    if ('error' in result) failed += 1;
+    printText(JSON.stringify(result));
+    if (process.stderr.isTTY || done === hosts.length) {
+      process.stderr.write(
+        `${process.stderr.isTTY ? '\r' : ''}${done} of ${hosts.length} hosts, ${failed} not readable${done === hosts.length ? '\n' : ''}`,
+      );
+    }
+  });
+  if (failed > 0) process.exitCode = ExitCode.failed;
 }

@@ -1,5 +1,7 @@
 /** A plan as text for a terminal, and as Markdown for a change ticket. */
 import type { Plan } from './plan.ts';
+import type { Recheck } from './recheck.ts';
+import type { Rehearsal } from './rehearse.ts';
 
 const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
@@ -87,4 +89,24 @@ export function planMarkdown(plan: Plan, host: string, assigned: readonly string
     plan.undo.length === 0 ? '' : `## Undo\n\n\`\`\`sh\n${plan.undo.join('\n')}\n\`\`\``,
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+export function recheckText(recheck: Recheck): string {
+  const first = recheck.holds ? 'The plan still holds.' : 'The plan does not hold as it was made:';
+  return [
+    first,
+    ...recheck.changes.map((change) => `  ${change}`),
+    ...(recheck.plan === undefined ? [] : ['', planText(recheck.plan, recheck.assign)]),
+  ].join('\n');
+}
+
+export function rehearsalText(rehearsal: Rehearsal): string {
+  const lines = rehearsal.steps.map(
+    (step) => `  ${step.ok ? 'ok    ' : 'FAILED'} ${step.act}${step.detail === '' ? '' : `: ${step.detail}`}`,
+  );
+  return [
+    'Rehearsal on the emulated host',
+    ...lines,
+    `  ${rehearsal.restored ? 'everything is as it was' : 'the host is NOT as it was'}`,
+  ].join('\n');
 }
