@@ -28,12 +28,15 @@ import type {
   HostQueries,
   MachineOptions,
   WalkRequest,
+  WorkloadRequest,
 } from './host/operations.ts';
 import { capabilityStates, headerState } from './host/pci-state.ts';
+import { hotReset, resetFunction, resetSetState } from './host/resets.ts';
 import type * as State from './host/state.ts';
 import { Transfers } from './host/transfers.ts';
 import { unitState } from './host/unit-state.ts';
 import { setVirtualFunctions } from './host/virtual-functions.ts';
+import { runWorkload } from './host/workloads.ts';
 import type { HostDescription } from './host-description.ts';
 import { rootBuses } from './isolation/machine.ts';
 import type { Device } from './kernel/device.ts';
@@ -44,6 +47,7 @@ import { LinuxKernel } from './kernel/kernel.ts';
 import type { Mdev } from './kernel/mdev/mdev-driver.ts';
 import { PageAllocator } from './kernel/page-allocator.ts';
 import { KERNEL_PROFILES, type ProfileName } from './kernel/profile.ts';
+import { Sysfs, type SysfsEntry } from './kernel/sysfs/sysfs.ts';
 import type { Frame } from './memory/types.ts';
 import type { PciFunction } from './pci/function.ts';
 import { Trace } from './trace.ts';
@@ -64,6 +68,7 @@ export class Host implements HostOperations, HostQueries {
   private readonly definitions = new MdevDefinitions();
   private readonly transfers: Transfers;
   private readonly facts: DeviceFacts;
+  private readonly sysfs: Sysfs;
 
   constructor(description: HostDescription, profile: ProfileName) {
     this.description = description;
@@ -89,6 +94,10 @@ export class Host implements HostOperations, HostQueries {
     this.machines = new Machines(this.kernel);
     this.transfers = new Transfers(this.hardware, this.kernel, this.eventLog);
     this.facts = this.makeFacts();
+    this.sysfs = new Sysfs(this.kernel, {
+      setVirtualFunctions: (physical, count) =>
+        setVirtualFunctions(this.kernel, this.machines, physical, count),
+    });
   }
 
   // --- devices ---------------------------------------------------------------------------------------------------
@@ -129,12 +138,12 @@ export class Host implements HostOperations, HostQueries {
     if (pci !== undefined) setVirtualFunctions(this.kernel, this.machines, pci, count);
   }
 
-  /** @throws KernelError ENODEV: nobody has it open; EINVAL: it has no reset of its own. */
   resetDevice(device: string): void {
-    const owner = this.machines.ownerOf(device);
-    if (owner?.vfio === undefined)
-      throw new KernelError('ENODEV', 'device not open', `no running machine has ${device}`);
-    owner.vfio.deviceFile(device).reset();
+    resetFunction(this.kernel, this.machines, device);
+  }
+
+  hotResetDevice(device: string): void {
+    hotReset(this.kernel, this.machines, this.pciDevice(device));
   }
 
   // --- mediated devices --------------------------------------------------------------------------------------------
@@ -180,6 +189,7 @@ export class Host implements HostOperations, HostQueries {
       memoryBytes,
       kind: options.kind ?? 'virtual machine',
       lockLimitBytes: options.lockLimitBytes,
+      hugePages: options.hugePages ?? false,
     };
     this.machines.create(definition);
   }
@@ -240,6 +250,10 @@ export class Host implements HostOperations, HostQueries {
     return this.transfers.run(request);
   }
 
+  runWorkload(request: WorkloadRequest): State.WorkloadResult {
+    return runWorkload(this.transfers, this.machines, request);
+  }
+
   clearEvents(): void {
     this.eventLog.clear();
   }
@@ -265,6 +279,16 @@ export class Host implements HostOperations, HostQueries {
 
   configurationBytes(device: string): Uint8Array {
     return this.function(device).config.snapshot();
+  }
+
+  /** Content of a file of sysfs. @throws KernelError ENOENT, EISDIR, EACCES. */
+  readSysfs(path: string): string {
+    return this.sysfs.read(path);
+  }
+
+  /** What a directory of sysfs holds, in order of names. @throws KernelError ENOENT, ENOTDIR. */
+  listSysfs(path: string): SysfsEntry[] {
+    return this.sysfs.list(path);
   }
 
   groups(): State.GroupState[] {
@@ -323,6 +347,10 @@ export class Host implements HostOperations, HostQueries {
   assignmentBlockers(machine: string, device: string): State.Requirement[] {
     const blockers = assignmentBlockers(this.kernel, this.machines, this.machines.get(machine), device);
     return blockers.map(({ requirement, met, where }) => ({ requirement, met, where }));
+  }
+
+  resetSet(device: string): State.ResetSetState {
+    return resetSetState(this.kernel, this.machines, this.pciDevice(device));
   }
 
   driversFor(name: string): string[] {

@@ -15,6 +15,7 @@ import { defineMdev } from './mdev-define.ts';
 import { removeMdev } from './mdev-remove.ts';
 import { undefineMdev } from './mdev-undefine.ts';
 import { setVirtualFunctions } from './sriov-set.ts';
+import { writeSysfs } from './sysfs-write.ts';
 import { addMemory } from './vm-add-memory.ts';
 import { assignDevice } from './vm-assign.ts';
 import { createMachine } from './vm-create.ts';
@@ -51,6 +52,7 @@ export const actions: readonly Action[] = [
   queryDirtyPages,
   stopDirtyTracking,
   clearFaults,
+  writeSysfs,
 ];
 
 const byName = new Map(actions.map((action) => [action.name, action]));

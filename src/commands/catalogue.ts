@@ -36,6 +36,7 @@ export const commands: readonly CommandEntry[] = [
     summary: 'libvirt, QEMU, mdevctl, driverctl artefacts',
     load: () => import('./export.ts'),
   },
+  { name: 'sysfs', summary: 'browse and write sysfs by path', load: () => import('./sysfs.ts') },
   { name: 'doctor', summary: 'check the environment', load: () => import('./doctor.ts') },
   {
     name: 'completion',
