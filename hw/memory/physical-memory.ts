@@ -3,9 +3,8 @@ import { PAGE_SIZE } from './types.ts';
 /** 2 MiB: one chunk of the directory. */
 const CHUNK_BYTES = 0x200000;
 const CHUNK_WORDS = CHUNK_BYTES / 4;
-/** 1 GiB: one block of the directory, 512 chunks. */
-const BLOCK_BYTES = 0x40000000;
-const BLOCK_CHUNKS = BLOCK_BYTES / CHUNK_BYTES;
+/** Chunks below this address (1 TiB) stand in the directory; those above are looked up by number. */
+const DIRECTORY_BYTES = 2 ** 40;
 
 /** What every chunk reads as that nobody wrote to. Never written itself. */
 let zeros: Uint32Array | undefined;
@@ -13,8 +12,6 @@ function zeroChunk(): Uint32Array {
   zeros ??= new Uint32Array(CHUNK_WORDS);
   return zeros;
 }
-
-type Block = (Uint32Array | undefined)[];
 
 /** A range of installed memory: `start` inclusive, `end` exclusive, in bytes. */
 export interface MemoryRange {
@@ -33,14 +30,14 @@ export class PhysicalMemory {
   readonly ranges: readonly MemoryRange[];
   private readonly readOnlyRanges: readonly MemoryRange[];
   private readonly chunks = new Map<number, Uint32Array>();
-  /** Blocks by number (address / 1 GiB), each made when first touched: what the hot path reads. */
-  private readonly directory: (Block | undefined)[];
+  /** Chunks by number, each entered when first touched: what the hot path reads. */
+  private readonly directory: (Uint32Array | undefined)[];
 
   constructor(ranges: readonly MemoryRange[]) {
     this.ranges = [...ranges].sort((a, b) => a.start - b.start);
     this.readOnlyRanges = this.ranges.filter((range) => range.readOnly);
     const end = this.ranges.reduce((highest, range) => Math.max(highest, range.end), 0);
-    this.directory = new Array(Math.ceil(end / BLOCK_BYTES)).fill(undefined);
+    this.directory = new Array(Math.ceil(Math.min(end, DIRECTORY_BYTES) / CHUNK_BYTES)).fill(undefined);
   }
 
   /**
@@ -49,33 +46,28 @@ export class PhysicalMemory {
    * @param high Bits 63:32 of the address. @param low Bits 31:0.
    */
   chunkAt(high: number, low: number): Uint32Array | undefined {
-    const block = this.directory[high * 4 + (low >>> 30)];
-    if (block !== undefined) {
-      const words = block[(low >>> 21) & (BLOCK_CHUNKS - 1)];
+    const number = high * (2 ** 32 / CHUNK_BYTES) + (low >>> 21);
+    if (number < this.directory.length) {
+      const words = this.directory[number];
       if (words !== undefined) return words;
     }
     return this.chunkAtFirst(high, low);
   }
 
-  /** The first touch of a block, chunks that are installed only in part, and addresses where nothing is. */
+  /** The first touch of a chunk, chunks that are installed only in part, addresses where nothing is. */
   private chunkAtFirst(high: number, low: number): Uint32Array | undefined {
     const address = (high >>> 0) * 2 ** 32 + (low >>> 0);
-    const number = Math.floor(address / BLOCK_BYTES);
-    if (number >= this.directory.length) return undefined;
-    if (this.directory[number] === undefined) this.directory[number] = this.makeBlock(number);
-    const words = this.directory[number]?.[(low >>> 21) & (BLOCK_CHUNKS - 1)];
-    if (words !== undefined) return words;
-    return this.contains(address, 4) ? this.chunkForWrite(Math.floor(address / CHUNK_BYTES)) : undefined;
+    if (!this.contains(address, 4)) return undefined;
+    const number = Math.floor(address / CHUNK_BYTES);
+    const words = this.chunks.get(number) ?? zeroChunk();
+    this.enter(number, words);
+    return words;
   }
 
-  private makeBlock(number: number): Block {
-    const block: Block = new Array(BLOCK_CHUNKS).fill(undefined);
-    for (let index = 0; index < BLOCK_CHUNKS; index += 1) {
-      const address = number * BLOCK_BYTES + index * CHUNK_BYTES;
-      if (!this.contains(address, CHUNK_BYTES)) continue;
-      block[index] = this.chunks.get(address / CHUNK_BYTES) ?? zeroChunk();
-    }
-    return block;
+  /** Chunks that are installed only in part stay out of the directory: their addresses are tested one by one. */
+  private enter(number: number, words: Uint32Array): void {
+    if (number < this.directory.length && this.contains(number * CHUNK_BYTES, CHUNK_BYTES))
+      this.directory[number] = words;
   }
 
   /** True when every byte of [address, address + length) is installed. */
@@ -115,23 +107,33 @@ export class PhysicalMemory {
     if (words === undefined) {
       words = new Uint32Array(CHUNK_WORDS);
       this.chunks.set(number, words);
-      const block = this.directory[Math.floor(number / BLOCK_CHUNKS)];
-      // A chunk that is installed only in part stays out of the directory: its addresses are tested one by one.
-      if (block?.[number % BLOCK_CHUNKS] !== undefined) block[number % BLOCK_CHUNKS] = words;
+      this.enter(number, words);
     }
     return words;
   }
 
   /** A 32-bit word at a 4-byte aligned address. Zero outside installed memory. */
   read32(address: number): number {
-    const words = this.chunks.get(Math.floor(address / CHUNK_BYTES));
-    return words === undefined ? 0 : words[(address % CHUNK_BYTES) >>> 2];
+    const number = Math.floor(address / CHUNK_BYTES);
+    const words = number < this.directory.length ? this.directory[number] : undefined;
+    if (words !== undefined) return words[(address & (CHUNK_BYTES - 1)) >>> 2];
+    return this.chunks.get(number)?.[(address & (CHUNK_BYTES - 1)) >>> 2] ?? 0;
   }
 
-  /** Writes a 32-bit word at a 4-byte aligned address. False, and nothing written, outside installed memory or where it is read-only. */
+  /**
+   * Writes a 32-bit word at a 4-byte aligned address. False, and nothing written, outside installed memory or where it
+   * is read-only.
+   */
   write32(address: number, value: number): boolean {
+    const number = Math.floor(address / CHUNK_BYTES);
+    const words = number < this.directory.length ? this.directory[number] : undefined;
+    // What is in the directory is installed as a whole; shared zeros have to be replaced first.
+    if (words !== undefined && words !== zeros && this.readOnlyRanges.length === 0) {
+      words[(address & (CHUNK_BYTES - 1)) >>> 2] = value;
+      return true;
+    }
     if (!this.writable(address, 4)) return false;
-    this.chunkForWrite(Math.floor(address / CHUNK_BYTES))[(address % CHUNK_BYTES) >>> 2] = value;
+    this.chunkForWrite(number)[(address & (CHUNK_BYTES - 1)) >>> 2] = value;
     return true;
   }
 

@@ -65,6 +65,7 @@ function fromIotlb(
     space = structures.pasidEntry(requesterId, pasid < 0 ? context.ridPasid : pasid);
   }
   if (space === undefined) return undefined;
+  iotlb.addTag(space.tag);
   const entry = iotlb.find(space.tag, pageHigh, pageLow, access);
   return entry < 0 ? undefined : byteAddress(iotlb.frameHigh(entry), iotlb.frameLow(entry, pageLow));
 }

@@ -21,7 +21,7 @@ import type { PagingCache } from './caches/paging-cache.ts';
 import { Fault } from './fault-reasons.ts';
 import { FirstLevelEntry, SecondLevelEntry, TranslationType } from './layouts.ts';
 import type { WalkObserver } from './observer.ts';
-import type { ReservedBits } from './reserved-bits.ts';
+import { PAGE_MASKS, type ReservedBits } from './reserved-bits.ts';
 
 const SECOND = SecondLevelEntry.fields;
 const RIGHTS = SECOND.read.mask | SECOND.write.mask;
@@ -36,7 +36,7 @@ const FIRST_USER = FIRST.user.mask;
 const FIRST_ACCESSED = FIRST.accessed.mask;
 const FIRST_DIRTY = FIRST.dirty.mask;
 const EXTENDED_ACCESSED = FIRST.extendedAccessed.mask;
-const EXECUTE_DISABLE = FIRST.executeDisable.mask;
+const EXECUTE_DISABLE = FIRST.executeDisable.mask | 0;
 
 /** Bits 51:32 of an address, in the high word of an entry. */
 const ADDRESS_HIGH = 0xfffff;
@@ -58,8 +58,10 @@ function indexAt(level: number, pageHigh: number, pageLow: number): number {
   }
 }
 
-/** Pages inside a page of this size, as a mask of the low part of a page number. */
-const OFFSET_LOW = Int32Array.of(0, 0x1ff, 0x3ffff);
+/** Pages inside the page that an entry of this level maps, as a mask of the low part of a page number. */
+function offsetMask(level: number): number {
+  return level === 1 ? 0 : level === 2 ? 0x1ff : 0x3ffff;
+}
 
 export class PagingWalker {
   /** Result: address of the 4 KiB frame, bits 51:32 and 31:12 (the latter shifted down, 20 bits). */
@@ -111,11 +113,16 @@ export class PagingWalker {
   private secondLevel(space: AddressSpace, pageHigh: number, pageLow: number, need: number): number {
     if ((pageHigh & space.secondTooWideHigh) !== 0 || (pageLow & space.secondTooWideLow) !== 0)
       return space.scalable ? Fault.secondLevelTooWide : Fault.addressTooWide;
+    // Computed constants as locals: in a bundle they would be loaded at each use.
+    const pageSize = PAGE_SIZE;
+    const { memory, observer } = this;
+    const reserved = this.reserved.secondLevel;
+    const flags = space.secondFlags;
+    const cache = space.type === TranslationType.secondLevel ? this.cache : undefined;
     let level = space.secondLevels;
     let tableHigh = space.secondRootHigh;
     let tableLow = space.secondRootLow;
     let rights = RIGHTS;
-    const cache = space.type === TranslationType.secondLevel ? this.cache : undefined;
     if (cache !== undefined) {
       const last = cache.find(space.tag, pageHigh, pageLow, 1);
       const entry = last >= 0 ? last : cache.find(space.tag, pageHigh, pageLow, 2);
@@ -127,32 +134,31 @@ export class PagingWalker {
       }
     }
     for (; ; level -= 1) {
-      const words = this.memory.chunkAt(tableHigh, tableLow);
+      const words = memory.chunkAt(tableHigh, tableLow);
       if (words === undefined) return this.secondTableUnreadable(space, level);
       const word = ((tableLow & 0x1ff000) >>> 2) + indexAt(level, pageHigh, pageLow) * 2;
-      const low = words[word];
-      const high = words[word + 1];
-      if (this.observer !== undefined) this.show(SecondLevelEntry, level, tableHigh, tableLow, words, word);
+      // As signed integers, which cost no conversion.
+      const low = words[word] | 0;
+      const high = words[word + 1] | 0;
+      if (observer !== undefined) this.show(SecondLevelEntry, level, tableHigh, tableLow, words, word);
       rights &= low;
       if ((need & ~rights) !== 0 || rights === 0) return this.secondRefusal(space, need, rights);
-      const leaf = level === 1 || ((low & PAGE_SIZE) !== 0 && level <= 3);
-      const reserved = leaf ? this.reserved.secondLevelPage : this.reserved.secondLevelTable;
-      if (((low & reserved[level * 2]) | (high & reserved[level * 2 + 1])) !== 0)
+      const leaf = level === 1 || ((low & pageSize) !== 0 && level <= 3);
+      const masks = leaf ? PAGE_MASKS + level * 2 : level * 2;
+      if (((low & reserved[masks]) | (high & reserved[masks + 1])) !== 0)
         return space.scalable ? Fault.secondLevelReserved : Fault.entryReserved;
-      if (space.secondFlags) {
-        const wanted = SECOND_ACCESSED | (leaf && (need & RIGHT_WRITE) !== 0 ? SECOND_DIRTY : 0);
-        if ((low & wanted) !== wanted) {
-          const failed = this.setFlags(space, tableHigh, tableLow, word, wanted);
-          if (failed !== 0) return failed > 0 ? Fault.secondLevelFlagSnoop : Fault.secondLevelFlagUpdate;
-        }
+      if (flags) {
+        const reason = this.updateSecond(space, tableHigh, tableLow, word, low, leaf ? need : 0);
+        if (reason !== 0) return reason;
       }
       if (leaf) {
         // Until the dirty bit is set, no write may be answered from a cache.
-        const dirty = !space.secondFlags || (need & RIGHT_WRITE) !== 0 || (low & SECOND_DIRTY) !== 0;
-        this.rights = dirty ? rights : rights & RIGHT_READ;
+        const clean = flags && (need & RIGHT_WRITE) === 0 && (low & SECOND_DIRTY) === 0;
+        this.rights = clean ? rights & RIGHT_READ : rights;
         this.size = level - 1;
+        const offset = offsetMask(level);
         this.frameHigh = high & ADDRESS_HIGH;
-        this.frameLow = ((low >>> 12) & ~OFFSET_LOW[level - 1]) | (pageLow & OFFSET_LOW[level - 1]);
+        this.frameLow = ((low >>> 12) & ~offset) | (pageLow & offset);
         return 0;
       }
       tableHigh = high & ADDRESS_HIGH;
@@ -160,6 +166,22 @@ export class PagingWalker {
       if (cache !== undefined && level <= 3)
         cache.fill(space.tag, pageHigh, pageLow, level - 1, rights, tableHigh, tableLow);
     }
+  }
+
+  /** Sets accessed and dirty bits of a second-level entry. @param need Rights asked for, in a leaf; else 0. */
+  private updateSecond(
+    space: AddressSpace,
+    tableHigh: number,
+    tableLow: number,
+    word: number,
+    low: number,
+    need: number,
+  ): number {
+    const wanted = SECOND_ACCESSED | ((need & RIGHT_WRITE) !== 0 ? SECOND_DIRTY : 0);
+    if ((low & wanted) === wanted) return 0;
+    const failed = this.setFlags(space, tableHigh, tableLow, word, wanted);
+    if (failed === 0) return 0;
+    return failed > 0 ? Fault.secondLevelFlagSnoop : Fault.secondLevelFlagUpdate;
   }
 
   private secondTableUnreadable(space: AddressSpace, level: number): number {
@@ -183,6 +205,8 @@ export class PagingWalker {
     // Canonical: all bits from the top bit of the table's width up are the same.
     const sign = (pageHigh | 0) >> (space.firstLevels === 5 ? 24 : 15);
     if (sign !== 0 && sign !== -1) return Fault.notCanonical;
+    const { memory, observer } = this;
+    const reserved = this.reserved.firstLevel;
     let level = space.firstLevels;
     let tableHigh = space.firstRootHigh;
     let tableLow = space.firstRootLow;
@@ -207,18 +231,17 @@ export class PagingWalker {
         tableHigh = this.frameHigh;
         tableLow = this.frameLow << 12;
       }
-      const words = this.memory.chunkAt(tableHigh, tableLow);
+      const words = memory.chunkAt(tableHigh, tableLow);
       if (words === undefined)
         return level === space.firstLevels ? Fault.firstLevelRootAccess : Fault.firstLevelAccess;
       const word = ((tableLow & 0x1ff000) >>> 2) + indexAt(level, pageHigh, pageLow) * 2;
-      const low = words[word];
-      const high = words[word + 1];
-      if (this.observer !== undefined) this.show(FirstLevelEntry, level, tableHigh, tableLow, words, word);
+      const low = words[word] | 0;
+      const high = words[word + 1] | 0;
+      if (observer !== undefined) this.show(FirstLevelEntry, level, tableHigh, tableLow, words, word);
       if ((low & PRESENT) === 0) return Fault.firstLevelNotPresent;
       const leaf = level === 1 || ((low & PAGE_SIZE) !== 0 && level <= 3);
-      const reserved = leaf ? this.reserved.firstLevelPage : this.reserved.firstLevelTable;
-      if (((low & reserved[level * 2]) | (high & reserved[level * 2 + 1])) !== 0)
-        return Fault.firstLevelReserved;
+      const masks = leaf ? PAGE_MASKS + level * 2 : level * 2;
+      if (((low & reserved[masks]) | (high & reserved[masks + 1])) !== 0) return Fault.firstLevelReserved;
       gathered &= low;
       executeDisable |= high & EXECUTE_DISABLE;
       if (leaf) {
@@ -236,7 +259,7 @@ export class PagingWalker {
       if (leaf) {
         const dirty = (access & ANY_WRITE) !== 0 || (low & FIRST_DIRTY) !== 0;
         if (!dirty) this.grants &= ~ANY_WRITE;
-        const offset = OFFSET_LOW[level - 1];
+        const offset = offsetMask(level);
         this.size = level - 1;
         this.frameHigh = high & ADDRESS_HIGH;
         this.frameLow = ((low >>> 12) & ~offset) | (pageLow & offset);

@@ -34,6 +34,9 @@ function reservedMask(of: Layout, hostAddressWidth: number, missing: readonly Fi
   return mask;
 }
 
+/** Where the masks of pages begin, after those of tables. */
+export const PAGE_MASKS = 12;
+
 export class ReservedBits {
   readonly legacyRoot: Uint32Array;
   readonly legacyContext: Uint32Array;
@@ -41,12 +44,12 @@ export class ReservedBits {
   readonly scalableContext: Uint32Array;
   readonly pasidDirectory: Uint32Array;
   readonly pasidEntry: Uint32Array;
-  /** Low and high word for an entry of level n at [2n], [2n + 1]: entries that lead to a table. */
-  readonly secondLevelTable = new Uint32Array(12);
-  /** The same for entries that are a page: of 4 KiB at level 1, 2 MiB at 2, 1 GiB at 3. */
-  readonly secondLevelPage = new Uint32Array(12);
-  readonly firstLevelTable = new Uint32Array(12);
-  readonly firstLevelPage = new Uint32Array(12);
+  /**
+   * Paging entries of level n: low and high word at [2n], [2n + 1] for those that lead to a table, and at
+   * [PAGE_MASKS + 2n], [PAGE_MASKS + 2n + 1] for those that are a page (2 MiB at level 2, 1 GiB at level 3).
+   */
+  readonly secondLevel = new Int32Array(2 * PAGE_MASKS);
+  readonly firstLevel = new Int32Array(2 * PAGE_MASKS);
 
   constructor(configuration: UnitConfiguration) {
     const has = capabilitiesOf(configuration);
@@ -93,7 +96,7 @@ export class ReservedBits {
     for (let level = 1; level <= 5; level += 1) {
       const large = level === 2 || level === 3;
       const secondPageOffered = level === 1 || (large && (has.secondLevelLargePages >>> (level - 2)) & 1);
-      this.secondLevelTable.set(
+      this.secondLevel.set(
         reservedMask(SecondLevelEntry, width, [
           second.transientMapping,
           second.snoop,
@@ -107,17 +110,17 @@ export class ReservedBits {
         ...unless(secondPageOffered, second.pageSize),
       ]);
       if (large) setBits(page, 12, 11 + 9 * (level - 1));
-      this.secondLevelPage.set(page, level * 2);
+      this.secondLevel.set(page, PAGE_MASKS + level * 2);
 
       const firstPageOffered = level <= 2 || (level === 3 && has.firstLevel1GibPages);
-      this.firstLevelTable.set(
+      this.firstLevel.set(
         reservedMask(FirstLevelEntry, width, unless(firstPageOffered, first.pageSize)),
         level * 2,
       );
       const firstPage = reservedMask(FirstLevelEntry, width, unless(firstPageOffered, first.pageSize));
       // Bit 12 of a large page is its page-attribute bit, not part of the address.
       if (large) setBits(firstPage, 13, 11 + 9 * (level - 1));
-      this.firstLevelPage.set(firstPage, level * 2);
+      this.firstLevel.set(firstPage, PAGE_MASKS + level * 2);
     }
   }
 }

@@ -34,6 +34,15 @@ export const ABORTED = 0x100;
 /** Translation types of a legacy context entry. */
 const LegacyType = { untranslated: 0, all: 1, passThrough: 2 } as const;
 
+/** By TranslationType. */
+const TAG_KINDS = [
+  TagKind.passThrough,
+  TagKind.firstLevel,
+  TagKind.secondLevel,
+  TagKind.nested,
+  TagKind.passThrough,
+] as const;
+
 /** The latched root table address. */
 export interface RootTable {
   readonly high: number;
@@ -155,12 +164,13 @@ export class StructureWalker {
     if (type > LegacyType.passThrough) return Fault.contextInvalid;
 
     const domainId = fields.domainId.get(words, index);
+    const meaning = type === LegacyType.passThrough ? TranslationType.passThrough : TranslationType.secondLevel;
     const space = new AddressSpace({
       requesterId,
       pasid: -1,
-      type: type === LegacyType.passThrough ? TranslationType.passThrough : TranslationType.secondLevel,
+      type: meaning,
       domainId,
-      tag: this.tags.tagOf(TagKind.secondLevel, domainId, -1),
+      tag: this.tags.tagOf(TAG_KINDS[meaning], domainId, -1),
       scalable: false,
       faultDisable,
       acceptsAts: type === LegacyType.all,
@@ -281,18 +291,12 @@ export class StructureWalker {
 
     const type = fields.translationType.get(words, index);
     const domainId = fields.domainId.get(words, index);
-    const tagKind =
-      type === TranslationType.secondLevel
-        ? TagKind.secondLevel
-        : type === TranslationType.nested
-          ? TagKind.nested
-          : TagKind.firstLevel;
     const space = new AddressSpace({
       requesterId,
       pasid,
       type,
       domainId,
-      tag: this.tags.tagOf(tagKind, domainId, pasid),
+      tag: this.tags.tagOf(TAG_KINDS[type], domainId, pasid),
       scalable: true,
       faultDisable,
       acceptsAts: true,

@@ -6,7 +6,7 @@
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { privileged } from './access.ts';
 import type { AddressSpace } from './address-space.ts';
-import type { Iotlb } from './caches/iotlb.ts';
+import { GRANTS, holds, Iotlb, keyBits, NAME_WORDS, setOf } from './caches/iotlb.ts';
 import type { PagingCache } from './caches/paging-cache.ts';
 import type { StructureCaches } from './caches/structure-caches.ts';
 import type { Tags } from './caches/tags.ts';
@@ -20,8 +20,16 @@ import { TableMode } from './registers.ts';
 import type { ReservedBits } from './reserved-bits.ts';
 import { ABORTED, RequestKind, type RootTable, StructureWalker } from './structure-walker.ts';
 
-/** Slots of the memory for "this requester and PASID last went there". */
+/** Slots of the memory for "the translations of this requester and PASID are under that tag". */
 const MEMO_SLOTS = 4096;
+const MEMO_WORDS = 8;
+/** In a slot, after requester and PASID: the tag, the size of the page last found (as a shift and as key bits). */
+const MEMO_TAG = 2;
+const MEMO_SHIFT = 3;
+const MEMO_KEY_BITS = 4;
+const MEMO_FAULT_DISABLE = 5;
+/** No requester. */
+const NOBODY = -1;
 
 /** 0xfee00000 to 0xfeefffff, as bits 31:20 of an address. */
 const INTERRUPT_RANGE = 0xfee;
@@ -29,6 +37,17 @@ const INTERRUPT_RANGE = 0xfee;
 /** True for a page of the interrupt address range. VT-d 3.14. */
 export function inInterruptRange(pageHigh: number, pageLow: number): boolean {
   return pageLow >>> 8 === INTERRUPT_RANGE && pageHigh === 0;
+}
+
+/** True for a page of this size below 4 GiB that shares a 4 KiB page with the interrupt range. */
+function mayHoldInterruptRange(pageLow: number, size: number): boolean {
+  if (size === 0) return pageLow >>> 8 === INTERRUPT_RANGE;
+  return pageLow >>> (size * 9) === (INTERRUPT_RANGE << 8) >>> (size * 9);
+}
+
+/** First word of the slot for a requester and PASID. */
+function memoSlot(requesterId: number, pasid: number): number {
+  return ((requesterId ^ Math.imul(pasid + 1, 0x2545)) & (MEMO_SLOTS - 1)) * MEMO_WORDS;
 }
 
 /** The caches of a translator; without IOTLB or paging-structure cache every walk starts at the top. */
@@ -45,8 +64,6 @@ export class Translator {
   /** Result of a walk: size (0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB) and what is granted. */
   size = 0;
   grants = 0;
-  /** Result: the address space, when one was found. */
-  space: AddressSpace | undefined;
   /** Result: fault processing was disabled on the way. */
   faultDisable = false;
 
@@ -56,14 +73,15 @@ export class Translator {
 
   private readonly structures: StructureWalker;
   private readonly paging: PagingWalker;
-  private readonly iotlb: Iotlb | undefined;
+  private readonly iotlb: Iotlb;
+  private readonly caching: boolean;
+  private readonly remembering: boolean;
   private readonly protectedMemory: ProtectedMemory;
   private readonly hostTooWideHigh: number;
-  private readonly memoMask: number;
-  private readonly memoRequester: Int32Array;
-  private readonly memoPasid: Int32Array;
-  private readonly memoSpace: (AddressSpace | undefined)[];
-  private readonly memoFaultDisable: Uint8Array;
+  private readonly memo: Int32Array;
+  private readonly memoSpaces: (AddressSpace | undefined)[];
+  private readonly iotlbWords: Int32Array;
+  private readonly iotlbFrames: Int32Array;
   private memoUsed = false;
 
   /**
@@ -79,12 +97,10 @@ export class Translator {
     caches: TranslatorCaches | undefined,
     observer: WalkObserver | undefined,
   ) {
-    const slots = caches === undefined ? 1 : MEMO_SLOTS;
-    this.memoMask = slots - 1;
-    this.memoRequester = new Int32Array(slots).fill(-1);
-    this.memoPasid = new Int32Array(slots);
-    this.memoSpace = new Array(slots).fill(undefined);
-    this.memoFaultDisable = new Uint8Array(slots);
+    this.caching = caches?.iotlb !== undefined;
+    this.remembering = caches !== undefined;
+    this.memo = new Int32Array(MEMO_SLOTS * MEMO_WORDS).fill(NOBODY);
+    this.memoSpaces = new Array(MEMO_SLOTS).fill(undefined);
     this.structures = new StructureWalker(
       configuration,
       memory,
@@ -94,7 +110,9 @@ export class Translator {
       observer,
     );
     this.paging = new PagingWalker(memory, reserved, caches?.paging, observer);
-    this.iotlb = caches?.iotlb;
+    this.iotlb = caches?.iotlb ?? new Iotlb();
+    this.iotlbWords = this.iotlb.words;
+    this.iotlbFrames = this.iotlb.frames;
     this.protectedMemory = protectedMemory;
     this.hostTooWideHigh = ~(2 ** Math.max(0, configuration.hostAddressWidth - 32) - 1);
   }
@@ -102,7 +120,7 @@ export class Translator {
   /** Forgets which address spaces were found: a context or PASID entry may have changed. */
   forgetSpaces(): void {
     if (!this.memoUsed) return;
-    this.memoRequester.fill(-1);
+    this.memo.fill(NOBODY);
     this.memoUsed = false;
   }
 
@@ -113,56 +131,113 @@ export class Translator {
    * @returns 0 with the frame in the result, a fault reason, or ABORTED.
    */
   translate(requesterId: number, pasid: number, pageHigh: number, pageLow: number, access: number): number {
-    if (inInterruptRange(pageHigh, pageLow) && pasid < 0) return this.refuse(ABORTED);
-    if (!this.enabled) return this.identity(pageHigh, pageLow);
-    const slot = (requesterId ^ Math.imul(pasid + 1, 0x2545)) & this.memoMask;
-    let space: AddressSpace;
-    if (this.memoRequester[slot] === requesterId && this.memoPasid[slot] === pasid && access <= 3) {
-      space = this.memoSpace[slot] as AddressSpace;
-      this.faultDisable = this.memoFaultDisable[slot] !== 0;
-      this.space = space;
-    } else {
-      const reason = this.findSpace(requesterId, pasid, access, slot);
-      if (reason !== 0) return reason;
-      space = this.space as AddressSpace;
-      if (this.structures.ridPrivilege) access = privileged(access) || access;
+    const memo = this.memo;
+    const slot = memoSlot(requesterId, pasid);
+    if (memo[slot] === requesterId && memo[slot + 1] === pasid && access <= 3) {
+      // The IOTLB's probe, written out for four ways: this is the path of nearly every request.
+      const words = this.iotlbWords;
+      const tag = memo[slot + MEMO_TAG];
+      const shift = memo[slot + MEMO_SHIFT];
+      const base = (pageLow >>> shift) << shift;
+      const key = base | memo[slot + MEMO_KEY_BITS];
+      let entry = setOf(tag, pageHigh, pageLow, shift);
+      if (!holds(words, entry, tag, pageHigh, key)) {
+        entry += NAME_WORDS;
+        if (!holds(words, entry, tag, pageHigh, key)) {
+          entry += NAME_WORDS;
+          if (!holds(words, entry, tag, pageHigh, key)) {
+            entry += NAME_WORDS;
+            if (!holds(words, entry, tag, pageHigh, key))
+              return this.missed(slot, pasid, pageHigh, pageLow, access);
+          }
+        }
+      }
+      if ((words[entry + GRANTS] & access) === access) {
+        const frames = this.iotlbFrames;
+        this.frameHigh = frames[entry >>> 1];
+        this.frameLow = frames[(entry >>> 1) + 1] | (pageLow ^ base);
+        return 0;
+      }
+      return this.missed(slot, pasid, pageHigh, pageLow, access);
     }
-    if (space.type === TranslationType.passThrough) return this.passThrough(space, pageHigh, pageLow);
-    const iotlb = this.iotlb;
-    const entry = iotlb === undefined ? -1 : iotlb.find(space.tag, pageHigh, pageLow, access);
-    if (entry >= 0) {
-      this.frameHigh = (iotlb as Iotlb).frameHigh(entry);
-      this.frameLow = (iotlb as Iotlb).frameLow(entry, pageLow);
-    } else {
-      const reason = this.walk(space, pageHigh, pageLow, access);
-      if (reason !== 0) return reason;
-    }
-    if (inInterruptRange(this.frameHigh, this.frameLow))
-      return space.scalable ? Fault.scalableInterruptRange : Fault.interruptRange;
-    return 0;
+    return this.translateFirst(slot, requesterId, pasid, pageHigh, pageLow, access);
   }
 
-  private refuse(reason: number): number {
-    this.faultDisable = false;
-    this.space = undefined;
+  /** The address space is known, but the IOTLB doesn't hold the page in the size that was found last. */
+  private missed(slot: number, pasid: number, pageHigh: number, pageLow: number, access: number): number {
+    const memo = this.memo;
+    this.faultDisable = memo[slot + MEMO_FAULT_DISABLE] !== 0;
+    const space = this.memoSpaces[slot >>> 3] as AddressSpace;
+    const known = (memo[slot + MEMO_KEY_BITS] >>> 20) & 3;
+    const reason = this.translateIn(space, pasid, pageHigh, pageLow, access, known);
+    if (reason === 0 && this.size !== known) this.rememberSize(slot);
     return reason;
   }
 
-  /** Finds the space through context and PASID caches, and remembers it for plain requests. */
-  private findSpace(requesterId: number, pasid: number, access: number, slot: number): number {
+  /** The address space has to be found first. */
+  private translateFirst(
+    slot: number,
+    requesterId: number,
+    pasid: number,
+    pageHigh: number,
+    pageLow: number,
+    access: number,
+  ): number {
+    this.faultDisable = false;
+    if (pasid < 0 && inInterruptRange(pageHigh, pageLow)) return ABORTED;
+    if (!this.enabled) return this.identity(pageHigh, pageLow);
     const structures = this.structures;
     const reason = structures.resolve(this.root, requesterId, pasid, RequestKind.untranslated, access);
     this.faultDisable = structures.faultDisable;
-    this.space = structures.space;
     if (reason !== 0) return reason;
-    if (this.memoMask !== 0 && access <= 3 && !structures.ridPrivilege) {
-      this.memoRequester[slot] = requesterId;
-      this.memoPasid[slot] = pasid;
-      this.memoSpace[slot] = structures.space;
-      this.memoFaultDisable[slot] = Number(structures.faultDisable);
+    const space = structures.space as AddressSpace;
+    this.iotlb.addTag(space.tag);
+    // Privileged and execute requests are tested anew each time.
+    const plain = access <= 3 && !structures.ridPrivilege;
+    if (structures.ridPrivilege) access = privileged(access) || access;
+    this.size = 0;
+    const refused = this.translateIn(space, pasid, pageHigh, pageLow, access, -1);
+    if (plain && this.remembering) {
+      const memo = this.memo;
+      memo[slot] = requesterId;
+      memo[slot + 1] = pasid;
+      memo[slot + MEMO_TAG] = space.tag;
+      memo[slot + MEMO_FAULT_DISABLE] = Number(this.faultDisable);
+      this.memoSpaces[slot >>> 3] = space;
       this.memoUsed = true;
+      this.rememberSize(slot);
     }
-    return 0;
+    return refused;
+  }
+
+  private rememberSize(slot: number): void {
+    this.memo[slot + MEMO_SHIFT] = this.size * 9;
+    this.memo[slot + MEMO_KEY_BITS] = keyBits(this.size);
+  }
+
+  /** @param known A size of page that the IOTLB doesn't hold; -1: none. */
+  private translateIn(
+    space: AddressSpace,
+    pasid: number,
+    pageHigh: number,
+    pageLow: number,
+    access: number,
+    known: number,
+  ): number {
+    if (pageHigh === 0 && pasid < 0 && inInterruptRange(pageHigh, pageLow)) return ABORTED;
+    if (space.type === TranslationType.passThrough) return this.passThrough(space, pageHigh, pageLow);
+    if (this.caching) {
+      const entry = this.iotlb.find(space.tag, pageHigh, pageLow, access, known);
+      if (entry >= 0) {
+        this.frameHigh = this.iotlb.frameHigh(entry);
+        this.frameLow = this.iotlb.frameLow(entry, pageLow);
+        this.size = this.iotlb.sizeOf(entry);
+        return 0;
+      }
+    }
+    const reason = this.walk(space, pageHigh, pageLow, access);
+    if (reason === 0 && this.caching) this.keep(space, pageHigh, pageLow);
+    return reason;
   }
 
   private walk(space: AddressSpace, pageHigh: number, pageLow: number, access: number): number {
@@ -173,23 +248,24 @@ export class Translator {
     this.frameLow = paging.frameLow;
     this.size = paging.size;
     this.grants = paging.grants;
-    if (this.iotlb !== undefined)
-      this.iotlb.fill(
-        space.tag,
-        pageHigh,
-        pageLow,
-        paging.size,
-        paging.grants,
-        paging.frameHigh,
-        paging.frameLow,
-      );
+    if (inInterruptRange(this.frameHigh, this.frameLow))
+      return space.scalable ? Fault.scalableInterruptRange : Fault.interruptRange;
     return 0;
+  }
+
+  /**
+   * Keeps a translation in the IOTLB. A request for the interrupt range, and a page that holds it as its result, are
+   * tested each time instead: no hit then needs that test.
+   */
+  private keep(space: AddressSpace, pageHigh: number, pageLow: number): void {
+    const { size, frameHigh, frameLow } = this;
+    if (pageHigh === 0 && mayHoldInterruptRange(pageLow, size)) return;
+    if (frameHigh === 0 && mayHoldInterruptRange(frameLow, size)) return;
+    this.iotlb.fill(space.tag, pageHigh, pageLow, size, this.grants, frameHigh, frameLow);
   }
 
   /** Translation is off: addresses stay, protected memory is out of reach. */
   private identity(pageHigh: number, pageLow: number): number {
-    this.faultDisable = false;
-    this.space = undefined;
     this.frameHigh = pageHigh;
     this.frameLow = pageLow;
     return this.protectedMemory.covers(pageHigh, pageLow) ? ABORTED : 0;
@@ -221,7 +297,6 @@ export class Translator {
     const structures = this.structures;
     const reason = structures.resolve(this.root, requesterId, pasid, RequestKind.translation, access);
     this.faultDisable = structures.faultDisable;
-    this.space = structures.space;
     if (reason !== 0) return reason;
     const space = structures.space as AddressSpace;
     if (structures.ridPrivilege) access = privileged(access) || access;
@@ -242,7 +317,6 @@ export class Translator {
     const structures = this.structures;
     const reason = structures.resolve(this.root, requesterId, pasid, kind, 0);
     this.faultDisable = structures.faultDisable;
-    this.space = structures.space;
     return reason;
   }
 }

@@ -257,6 +257,7 @@ export class VtdUnit {
 
   private setTranslation(on: boolean): void {
     this.translator.enabled = on;
+    this.translator.forgetSpaces();
     this.setStatusBit(GlobalBit.translation, on);
     this.emit('translation', `translation ${on ? 'on' : 'off'}`);
   }

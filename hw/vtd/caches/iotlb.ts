@@ -2,31 +2,47 @@
  * The IOTLB: 4-way set-associative, 4096 translations of 4 KiB, 2 MiB or 1 GiB, replaced in turn within a set. It
  * holds no translation that was refused. VT-d 6.2.4.
  *
- * An entry is eight 32-bit words: tag, page (high and low part, the low part with size and a valid bit), grants, frame
- * (high and low part). A page number is seen in two parts: bits 63:32 and 31:12 of the address.
+ * A set's four names stand in one cache line, 16 words: page key, high part of the page, tag and grants of each way.
+ * Its four frames (high and low part) stand apart. A page number is seen in two parts: bits 63:32 and 31:12 of the
+ * address.
  */
 
 const SETS = 1024;
 const WAYS = 4;
-const STRIDE = 8;
-const SET_WORDS = WAYS * STRIDE;
+/** Words of a name, and of a set of names. */
+export const NAME_WORDS = 4;
+const SET_WORDS = WAYS * NAME_WORDS;
 
-const TAG = 0;
+const PAGE_KEY = 0;
 const PAGE_HIGH = 1;
-const PAGE_KEY = 2;
-const GRANTS = 3;
-const FRAME_HIGH = 4;
-const FRAME_LOW = 5;
+const TAG = 2;
+export const GRANTS = 3;
 
 /** In PAGE_KEY: bits 19:0 page, 21:20 size, 22 valid. */
 const VALID = 1 << 22;
 
+/** What PAGE_KEY holds beside the page: size and valid bit. */
+export function keyBits(size: number): number {
+  return VALID | (size << 20);
+}
+
+/** The PAGE_KEY of the page of this size (0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB) that holds a page. */
+function keyOf(pageLow: number, size: number): number {
+  return (pageLow & (-1 << (size * 9))) | keyBits(size);
+}
+
 /** Pages of a size, as a mask of the low part of a page number: 4 KiB, 2 MiB, 1 GiB. */
 const OFFSET_LOW = Int32Array.of(0, 0x1ff, 0x3ffff);
 
-function setOf(tag: number, pageHigh: number, pageKey: number, size: number): number {
-  const page = ((pageKey & 0xfffff) >>> (size * 9)) ^ (pageHigh << 2) ^ (pageHigh >>> 9);
+/** First word of the set that can hold this page. @param shift 9 for each size above 4 KiB. */
+export function setOf(tag: number, pageHigh: number, pageLow: number, shift: number): number {
+  const page = (pageLow >>> shift) ^ (pageHigh << 2) ^ (pageHigh >>> 9);
   return ((page ^ (tag * 0x9f)) & (SETS - 1)) * SET_WORDS;
+}
+
+/** True when the entry is this page's under this tag. */
+export function holds(words: Int32Array, entry: number, tag: number, pageHigh: number, key: number): boolean {
+  return words[entry + PAGE_KEY] === key && words[entry + PAGE_HIGH] === pageHigh && words[entry + TAG] === tag;
 }
 
 /** A cached translation, for the screens. */
@@ -41,39 +57,34 @@ export interface CachedTranslation {
 }
 
 export class Iotlb {
-  private readonly words = new Int32Array(SETS * SET_WORDS);
+  /** The names, which the translator's fast path reads by itself, as it does the frames. */
+  readonly words = new Int32Array(SETS * SET_WORDS);
+  /** The frame of the name at word n is at n / 2 (bits 51:32 of its address) and n / 2 + 1 (bits 31:12). */
+  readonly frames = new Int32Array((SETS * SET_WORDS) / 2);
   private readonly turn = new Uint8Array(SETS);
   /** By tag: sizes that were cached since the tag was last flushed, one bit each. */
-  private readonly sizes: number[] = [];
-  /** The entry that grants this access, or -1. */
-  find(tag: number, pageHigh: number, pageLow: number, access: number): number {
-    const sizes = this.sizes[tag];
-    if ((sizes & 1) !== 0) {
-      const entry = this.probe(tag, pageHigh, pageLow | VALID, 0, access);
+  private sizes = new Uint8Array(256);
+
+  /**
+   * The entry that grants this access, or -1.
+   * @param except A size of page that needs no looking for; -1: none.
+   */
+  find(tag: number, pageHigh: number, pageLow: number, access: number, except = -1): number {
+    const sizes = this.sizes[tag] & ~(1 << except);
+    if ((sizes & 7) === 0) return -1;
+    for (let size = 0; size < 3; size += 1) {
+      if ((sizes & (1 << size)) === 0) continue;
+      const entry = this.probe(tag, pageHigh, keyOf(pageLow, size), size, access);
       if (entry >= 0) return entry;
     }
-    if ((sizes & 6) === 0) return -1;
-    return this.findLarge(tag, pageHigh, pageLow, access, sizes);
+    return -1;
   }
 
-  private findLarge(tag: number, pageHigh: number, pageLow: number, access: number, sizes: number): number {
-    if ((sizes & 2) !== 0) {
-      const entry = this.probe(tag, pageHigh, (pageLow & ~0x1ff) | VALID | (1 << 20), 1, access);
-      if (entry >= 0) return entry;
-    }
-    if ((sizes & 4) === 0) return -1;
-    return this.probe(tag, pageHigh, (pageLow & ~0x3ffff) | VALID | (2 << 20), 2, access);
-  }
-
-  private probe(tag: number, pageHigh: number, pageKey: number, size: number, access: number): number {
+  private probe(tag: number, pageHigh: number, key: number, size: number, access: number): number {
     const words = this.words;
-    const set = setOf(tag, pageHigh, pageKey, size);
-    for (let entry = set; entry < set + SET_WORDS; entry += STRIDE) {
-      if (
-        words[entry + PAGE_KEY] === pageKey &&
-        words[entry + PAGE_HIGH] === pageHigh &&
-        words[entry + TAG] === tag
-      )
+    const set = setOf(tag, pageHigh, key & 0xfffff, size * 9);
+    for (let entry = set; entry < set + SET_WORDS; entry += NAME_WORDS) {
+      if (holds(words, entry, tag, pageHigh, key))
         return (words[entry + GRANTS] & access) === access ? entry : -1;
     }
     return -1;
@@ -81,14 +92,13 @@ export class Iotlb {
 
   /** Bits 51:32 of the frame's address. */
   frameHigh(entry: number): number {
-    return this.words[entry + FRAME_HIGH];
+    return this.frames[entry >>> 1];
   }
 
   /** Bits 31:12 of the address behind this page. */
   frameLow(entry: number, pageLow: number): number {
-    const words = this.words;
-    const size = (words[entry + PAGE_KEY] >>> 20) & 3;
-    return words[entry + FRAME_LOW] | (pageLow & OFFSET_LOW[size]);
+    const size = (this.words[entry + PAGE_KEY] >>> 20) & 3;
+    return this.frames[(entry >>> 1) + 1] | (pageLow & OFFSET_LOW[size]);
   }
 
   /** Bytes of the page behind an entry, as a size: 0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB. */
@@ -107,38 +117,38 @@ export class Iotlb {
     frameLow: number,
   ): void {
     const words = this.words;
-    const pageKey = (pageLow & ~OFFSET_LOW[size]) | VALID | (size << 20);
-    const set = setOf(tag, pageHigh, pageKey, size);
-    this.noteSize(tag, size);
-    let chosen = -1;
-    for (let entry = set; entry < set + SET_WORDS; entry += STRIDE) {
-      if (words[entry + PAGE_KEY] === 0) {
-        if (chosen < 0) chosen = entry;
-      } else if (
-        words[entry + PAGE_KEY] === pageKey &&
-        words[entry + PAGE_HIGH] === pageHigh &&
-        words[entry + TAG] === tag
-      ) {
-        chosen = entry;
-        break;
-      }
+    const key = keyOf(pageLow, size);
+    const set = setOf(tag, pageHigh, pageLow, size * 9);
+    // One that granted too little is replaced; else the ways take turns.
+    let chosen = set;
+    while (!holds(words, chosen, tag, pageHigh, key)) {
+      chosen += NAME_WORDS;
+      if (chosen < set + SET_WORDS) continue;
+      const turn = this.turn[set >>> 4];
+      this.turn[set >>> 4] = (turn + 1) & (WAYS - 1);
+      chosen = set + turn * NAME_WORDS;
+      break;
     }
-    if (chosen < 0) {
-      const number = set / SET_WORDS;
-      chosen = set + this.turn[number] * STRIDE;
-      this.turn[number] = (this.turn[number] + 1) & (WAYS - 1);
-    }
+    this.sizes[tag] |= 1 << size;
     words[chosen + TAG] = tag;
     words[chosen + PAGE_HIGH] = pageHigh;
-    words[chosen + PAGE_KEY] = pageKey;
+    words[chosen + PAGE_KEY] = key;
     words[chosen + GRANTS] = grants;
-    words[chosen + FRAME_HIGH] = frameHigh;
-    words[chosen + FRAME_LOW] = frameLow & ~OFFSET_LOW[size];
+    const frames = this.frames;
+    frames[chosen >>> 1] = frameHigh;
+    frames[(chosen >>> 1) + 1] = frameLow & ~OFFSET_LOW[size];
   }
 
-  private noteSize(tag: number, size: number): void {
-    while (this.sizes.length <= tag) this.sizes.push(0);
-    this.sizes[tag] |= 1 << size;
+  private holdsTag(tag: number): boolean {
+    return tag < this.sizes.length && this.sizes[tag] !== 0;
+  }
+
+  /** Makes room for a tag; before anything is kept or looked for under it. */
+  addTag(tag: number): void {
+    if (tag < this.sizes.length) return;
+    const wider = new Uint8Array(2 * tag);
+    wider.set(this.sizes);
+    this.sizes = wider;
   }
 
   invalidateAll(): void {
@@ -148,10 +158,10 @@ export class Iotlb {
 
   /** Every entry under the tag. */
   invalidateTag(tag: number): void {
-    if (!this.sizes[tag]) return;
+    if (!this.holdsTag(tag)) return;
     this.sizes[tag] = 0;
     const words = this.words;
-    for (let entry = 0; entry < words.length; entry += STRIDE)
+    for (let entry = 0; entry < words.length; entry += NAME_WORDS)
       if (words[entry + TAG] === tag) words[entry + PAGE_KEY] = 0;
   }
 
@@ -160,7 +170,7 @@ export class Iotlb {
    * The page is taken as aligned to 2^mask (mask 0 to 52).
    */
   invalidatePages(tag: number, pageHigh: number, pageLow: number, mask: number): void {
-    if (!this.sizes[tag]) return;
+    if (!this.holdsTag(tag)) return;
     const words = this.words;
     if (mask === 0) {
       for (let size = 0; size < 3; size += 1) {
@@ -175,7 +185,7 @@ export class Iotlb {
       }
       return;
     }
-    for (let entry = 0; entry < words.length; entry += STRIDE) {
+    for (let entry = 0; entry < words.length; entry += NAME_WORDS) {
       if (words[entry + TAG] !== tag || words[entry + PAGE_KEY] === 0) continue;
       const size = (words[entry + PAGE_KEY] >>> 20) & 3;
       const bits = Math.max(mask, size * 9);
@@ -190,7 +200,7 @@ export class Iotlb {
   contents(): CachedTranslation[] {
     const found: CachedTranslation[] = [];
     const words = this.words;
-    for (let entry = 0; entry < words.length; entry += STRIDE) {
+    for (let entry = 0; entry < words.length; entry += NAME_WORDS) {
       if (words[entry + PAGE_KEY] === 0) continue;
       found.push({
         tag: words[entry + TAG],
@@ -198,8 +208,8 @@ export class Iotlb {
         pageLow: words[entry + PAGE_KEY] & 0xfffff,
         size: this.sizeOf(entry),
         grants: words[entry + GRANTS],
-        frameHigh: words[entry + FRAME_HIGH],
-        frameLow: words[entry + FRAME_LOW],
+        frameHigh: this.frameHigh(entry),
+        frameLow: this.frameLow(entry, 0),
       });
     }
     return found.sort(

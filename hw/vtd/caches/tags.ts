@@ -4,7 +4,7 @@
  */
 
 /** Which tables a cached translation came from. */
-export const TagKind = { secondLevel: 0, firstLevel: 1, nested: 2 } as const;
+export const TagKind = { secondLevel: 0, firstLevel: 1, nested: 2, passThrough: 3 } as const;
 
 export class Tags {
   private readonly numbers = new Map<number, number>();
@@ -40,7 +40,7 @@ export class Tags {
 
   describe(tag: number): string {
     const pasid = this.pasids[tag] < 0 ? '' : `, PASID ${this.pasids[tag]}`;
-    const kind = ['second-level', 'first-level', 'nested'][this.kinds[tag]];
+    const kind = ['second-level', 'first-level', 'nested', 'pass-through'][this.kinds[tag]];
     return `domain ${this.domainIds[tag]}${pasid} (${kind})`;
   }
 }
