@@ -56,6 +56,7 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
   });
   let saved = 0;
 
+  let started = false;
   let lastFrame = Number.NEGATIVE_INFINITY;
   let waiting = false;
   const changed = (): void => {
@@ -109,7 +110,6 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
     ref: () => {},
     unref: () => {},
   });
-  let started = false;
   const view = () =>
     reader ? (
       <ReaderView reading={readingOf(console)} />

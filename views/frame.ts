@@ -2,7 +2,7 @@
 import { fitText, textWidth } from '../src/terminal/width.ts';
 import { placeColumns, rowLine, titleLine } from './columns/column.ts';
 import { type Console, digitOf, type Message } from './console.ts';
-import { type Line, paintLine, plainOf, type Segment, styled, wrapText } from './format/line.ts';
+import { drawable, type Line, paintLine, plainOf, type Segment, styled, wrapText } from './format/line.ts';
 import type { OverlayTable } from './overlays/overlay.ts';
 import { screenOf, screens } from './screens/all.ts';
 import type { ScreenContext } from './screens/screen.ts';
@@ -292,5 +292,12 @@ function overlayOf(console: Console, columns: number, rows: number): FrameOverla
     paintLine([styled('border', `╰${'─'.repeat(width + 2)}╯`)], width + 4, paint),
   ];
   const top = Math.max(0, Math.floor((rows - lines.length) / 3));
-  return { left, top, width: width + 4, lines, table: view.table, tableTop: shown.length + 1 };
+  const table =
+    view.table === undefined
+      ? undefined
+      : {
+          ...view.table,
+          rows: view.table.rows.map((cells) => cells.map((cell) => drawable(cell, paint.ascii))),
+        };
+  return { left, top, width: width + 4, lines, table, tableTop: shown.length + 1 };
 }

@@ -42,7 +42,8 @@ export class KeyMap {
         const good = keys.filter((key) => typeof key === 'string' && KEY.test(key));
         for (const key of keys)
           if (!good.includes(key)) problems.push(`keys: "${String(key)}" of ${id} is no key`);
-        this.keysById.set(id, good);
+        // With no key left the command keeps its own: quitting must not be lost to a slip.
+        if (good.length > 0 || keys.length === 0) this.keysById.set(id, good);
       }
     }
     this.problems = problems;

@@ -25,7 +25,11 @@ const DETAIL_LINES = 12;
 
 export function readingOf(console: Console): Reading {
   const { screen, list, row, context, message, keymap } = console;
-  const words = (line: Line): string => plainOf(line).replace(/\s+/g, ' ').trim();
+  const words = (line: Line): string =>
+    plainOf(line)
+      .replace(/[▸▾●○·✓✗→]/g, ' ')
+      .replace(/\s+/g, ' ')
+      .trim();
   const overlay = console.overlays.at(-1)?.view(76, 20);
   if (console.detail.open) console.updateDetail();
   return {

@@ -89,7 +89,9 @@ export class Screen extends EventEmitter {
   private readonly resized = (): void => {
     this.columns = this.output.columns || this.columns;
     this.rows = this.output.rows || this.rows;
+    // What a terminal makes of its lines when it changes size is its own affair: begin from nothing.
     this.forget();
+    if (this.active) this.output.write('\u001b[2J');
     this.emit('resize');
   };
 

@@ -30,6 +30,8 @@ export interface TerminalOptions {
 const ESCAPE_WAIT = 40;
 /** A process that is stopped does not notice time: if this passes, the stop did not happen. Milliseconds. */
 const STOP_WAIT = 300;
+/** A signal that has arrived is handled well within this. Milliseconds. */
+const SIGNAL_WAIT = 50;
 
 export class Terminal {
   readonly screen: Screen;
@@ -100,7 +102,10 @@ export class Terminal {
     };
     const continued = (): void => resume(true);
     process.on('SIGCONT', continued);
-    const cancel = systemClock.after(STOP_WAIT, () => resume(false));
+    // After a stop the timer is long due when the process goes on; the signal that continued it gets its turn first.
+    let cancel = systemClock.after(STOP_WAIT, () => {
+      cancel = systemClock.after(SIGNAL_WAIT, () => resume(false));
+    });
     process.kill(0, 'SIGTSTP');
   }
 

@@ -85,7 +85,7 @@ export function titleLine<Row>(
   return placed
     .map(({ column, width }) => {
       const arrow = sort?.column === column.id ? (sort.descending ? '↓' : '↑') : '';
-      const title = `${column.title}${arrow}`;
+      const title = `${column.title.slice(0, Math.max(1, width - arrow.length))}${arrow}`;
       return column.align === 'right' ? fitTextRight(title, width) : fitText(title, width);
     })
     .join(' ');

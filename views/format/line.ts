@@ -103,7 +103,7 @@ const ASCII: Readonly<Record<string, string>> = {
 };
 
 /** Text that can stand on a line: no control characters, and in ASCII mode nothing but ASCII, of the same width. */
-function drawable(text: string, ascii: boolean): string {
+export function drawable(text: string, ascii: boolean): string {
   let plain = true;
   for (let at = 0; at < text.length; at += 1) {
     const code = text.charCodeAt(at);
