@@ -57,11 +57,17 @@ export function noEntry(path: string): KernelError {
   );
 }
 
+/** A node with the path that leads to it without links. */
+export interface ResolvedNode {
+  readonly node: SysfsNode;
+  readonly path: string;
+}
+
 /**
  * The node at a path, links on the way followed (the last one too unless told).
  * @throws KernelError ENOENT, ENOTDIR, ELOOP.
  */
-export function resolve(root: SysfsDirectory, path: string, followLast = true): SysfsNode {
+export function resolve(root: SysfsDirectory, path: string, followLast = true): ResolvedNode {
   let names = path.split('/').filter((name) => name !== '' && name !== '.');
   let followed = 0;
   for (;;) {
@@ -90,7 +96,7 @@ export function resolve(root: SysfsDirectory, path: string, followLast = true): 
       walked.push(name);
       node = next;
     }
-    if (!redirected) return node;
+    if (!redirected) return { node, path: `/${walked.join('/')}` };
   }
 }
 

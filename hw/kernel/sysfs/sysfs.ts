@@ -45,7 +45,7 @@ export class Sysfs {
 
   /** Content of a file. @throws KernelError ENOENT, EISDIR, EACCES (write-only), and what the file says. */
   read(path: string): string {
-    const node = resolve(this.root, path);
+    const { node } = resolve(this.root, path);
     if (node.kind !== 'file') throw new KernelError('EISDIR', 'is a directory', `${path} is a directory`);
     if (node.read === undefined)
       throw new KernelError('EACCES', 'write-only file', `${path} can only be written`);
@@ -57,7 +57,7 @@ export class Sysfs {
    * @throws KernelError ENOENT, EISDIR, EACCES (read-only), and what the kernel answers.
    */
   write(path: string, text: string): Completion {
-    const node = resolve(this.root, path);
+    const { node } = resolve(this.root, path);
     if (node.kind !== 'file') throw new KernelError('EISDIR', 'is a directory', `${path} is a directory`);
     if (node.write === undefined)
       throw new KernelError('EACCES', 'read-only file', `${path} can only be read`);
@@ -67,7 +67,7 @@ export class Sysfs {
 
   /** Who holds the device that a write would have to wait for, or undefined. */
   wouldWaitFor(path: string, text: string): string | undefined {
-    const node = resolve(this.root, path);
+    const { node } = resolve(this.root, path);
     if (node.kind !== 'file') return undefined;
     if (node.blockedBy !== undefined) return node.blockedBy();
     if (!path.endsWith('/unbind')) return undefined;
@@ -77,12 +77,8 @@ export class Sysfs {
 
   /** Names in a directory, in order. @throws KernelError ENOENT, ENOTDIR. */
   list(path: string): SysfsEntry[] {
-    const node = resolve(this.root, path);
+    const { node, path: base } = resolve(this.root, path);
     if (node.kind !== 'directory') throw new KernelError('ENOTDIR', 'not a directory', `${path} is a file`);
-    const base = `/${path
-      .split('/')
-      .filter((name) => name !== '')
-      .join('/')}`;
     return Object.entries(node.entries())
       .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
       .map(([name, entry]) => ({
@@ -96,9 +92,9 @@ export class Sysfs {
 
   /** Target of a link, as readlink prints it. @throws KernelError ENOENT, EINVAL: no link. */
   readLink(path: string): string {
-    const node = resolve(this.root, path, false);
+    const { node, path: real } = resolve(this.root, path, false);
     if (node.kind !== 'link') throw new KernelError('EINVAL', 'not a link', `${path} is no link`);
-    return relativeTarget(path, node.target);
+    return relativeTarget(real, node.target);
   }
 
   private devices(): Record<string, SysfsNode> {
