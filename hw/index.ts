@@ -28,6 +28,7 @@ export { type DeviceExplanation, explainDevice } from './isolation/explain.ts';
 export { type GroupsReport, groupsOf } from './isolation/groups.ts';
 export { type TopologyNode, type TopologyReport, topologyOf } from './isolation/topology.ts';
 export { type WhatIf, type WhatIfReport, whatIf } from './isolation/what-if.ts';
+export { KERNEL_CALLS } from './kernel/calls/kernel-calls.ts';
 export type { Device } from './kernel/device.ts';
 export * as kernel from './kernel/door.ts';
 export { Errno, KernelError } from './kernel/errno.ts';

@@ -6,6 +6,7 @@ import { readDmar } from '../acpi/dmar-reader.ts';
 import type { HardwarePort } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import { AmdDriver } from './amd/driver.ts';
+import { KernelCalls } from './calls/kernel-calls.ts';
 import { Completion } from './completion.ts';
 import { Device } from './device.ts';
 import { DriverCore } from './drivers/driver-core.ts';
@@ -16,12 +17,15 @@ import { IntelAuxiliaryDomains } from './intel/auxiliary.ts';
 import { IntelDriver } from './intel/driver.ts';
 import { LinuxIommuCore } from './iommu/core.ts';
 import type { IommuDriver } from './iommu/driver.ts';
+import { DriverMdevGroups } from './iommu/driver-mdev-groups.ts';
 import type { Group } from './iommu/group.ts';
 import { type GroupingDecision, pciDeviceGroup } from './iommu/grouping.ts';
 import { systemDefaultType } from './iommu/grouping-default-type.ts';
 import { commandLineWords, type IommuOptions, iommuOptions } from './iommu/grouping-options.ts';
 import { UnitLookup } from './iommu/grouping-units.ts';
+import { ParentPasids } from './iommu/parent-pasids.ts';
 import { PasidSpace } from './iommu/pasid-space.ts';
+import { ProposedOwnership } from './iommu/proposed-ownership.ts';
 import { IommufdModule } from './iommufd/context.ts';
 import { CoreIommu } from './iommufd/core-iommu.ts';
 import { IntelHardware } from './iommufd/intel-hardware.ts';
@@ -71,6 +75,14 @@ export class LinuxKernel {
   readonly pasids: PasidSpace;
   /** Auxiliary domains, for generations that have them. */
   readonly auxiliary: IntelAuxiliaryDomains | undefined;
+  /** DMA ownership as it was proposed, on the same groups. */
+  readonly proposedOwnership: ProposedOwnership;
+  /** PASIDs on the parent, as it was proposed. */
+  readonly parentPasids: ParentPasids;
+  /** Groups that the IOMMU driver would make for mdevs: the abandoned idea. */
+  readonly mdevGroups: DriverMdevGroups;
+  /** Its calls by name. */
+  readonly calls: KernelCalls;
   readonly drivers: DriverCore;
   readonly type1Parameters: Type1Parameters = {
     dmaEntryLimit: 65535,
@@ -114,6 +126,10 @@ export class LinuxKernel {
       profile.auxiliaryDomains && this.intel !== undefined
         ? new IntelAuxiliaryDomains(this.intel, this.pasids, this.iommu.acts)
         : undefined;
+    this.proposedOwnership = new ProposedOwnership(this.iommu);
+    this.parentPasids = new ParentPasids(this.iommu, this.pasids);
+    this.mdevGroups = new DriverMdevGroups(this.iommu);
+    this.calls = new KernelCalls(this);
     const log = (line: string): void => this.log.write(line);
     this.drivers = new DriverCore({ core: this.iommu, profile, log });
     const environment: Type1Environment = {

@@ -10,6 +10,7 @@ import { resetDevice } from './device-reset.ts';
 import { unbindDriver } from './device-unbind.ts';
 import { queryDirtyPages, startDirtyTracking, stopDirtyTracking } from './dirty-tracking.ts';
 import { clearFaults } from './fault-clear.ts';
+import { callKernel } from './kernel-call.ts';
 import { createMdev } from './mdev-create.ts';
 import { defineMdev } from './mdev-define.ts';
 import { removeMdev } from './mdev-remove.ts';
@@ -53,6 +54,7 @@ export const actions: readonly Action[] = [
   stopDirtyTracking,
   clearFaults,
   writeSysfs,
+  callKernel,
 ];
 
 const byName = new Map(actions.map((action) => [action.name, action]));

@@ -6,6 +6,7 @@ import { ApplicationError, ExitCode, safetyError, usageError } from '../errors.t
 import { printJson, printText } from '../output.ts';
 import { openWorkspace } from '../session/open-workspace.ts';
 import { sessionBusy } from '../session/store.ts';
+import { listenForCalls, type TracedLine } from '../trace/call-lines.ts';
 import { sessionOf, sessionOption } from './options.ts';
 
 interface DoArguments {
@@ -14,6 +15,7 @@ interface DoArguments {
   yes?: boolean;
   list?: boolean;
   'dry-run'?: boolean;
+  trace?: boolean;
   json?: boolean;
   assignments?: string[];
   [argument: string]: unknown;
@@ -30,6 +32,7 @@ const OWN = new Set([
   'y',
   'list',
   'dry-run',
+  'trace',
   'json',
   'home',
   'help',
@@ -55,6 +58,11 @@ const command: CommandModule<object, DoArguments> = {
       .option('dry-run', {
         type: 'boolean',
         describe: 'say what it would do, and whether it can; do nothing',
+      })
+      .option('trace', {
+        type: 'boolean',
+        describe:
+          'print the kernel calls it makes, and below each the table writes and descriptors it causes',
       })
       .option('list', { type: 'boolean', describe: 'list all actions with their arguments' })
       .strictOptions(false)
@@ -90,11 +98,25 @@ function runOne(name: string, args: Record<string, unknown>, argv: DoArguments):
         throw safetyError(`${name}: ${prepared.consequences.join('; ')}`, 'say --yes if that is meant');
       }
     }
+    const traced: TracedLine[] = [];
+    const stop = argv.trace === true ? listenForCalls(workspace.host.trace, traced) : undefined;
     const outcome = move === undefined ? workspace.dispatch(name, args) : workspace[move]();
+    stop?.();
     if (!outcome.ok) throw outcome.error;
     const { summary, value, commands } = outcome;
-    if (argv.json) printJson({ ok: true, action: name, summary, value, commands });
-    else printText([summary, ...commands.map((line) => `  $ ${line}`)].join('\n'));
+    if (argv.json) {
+      printJson({
+        ok: true,
+        action: name,
+        summary,
+        value,
+        commands,
+        ...(argv.trace ? { trace: traced } : {}),
+      });
+    } else {
+      const lines = traced.map(({ depth, text }) => `${'  '.repeat(depth + 1)}${text}`);
+      printText([summary, ...commands.map((line) => `  $ ${line}`), ...lines].join('\n'));
+    }
   } finally {
     workspace.close();
   }

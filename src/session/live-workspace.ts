@@ -7,6 +7,7 @@ import type { Host, HostDescription, ProfileName } from '../../hw/index.ts';
 import type { Action, ArgumentValues, Chance } from '../actions/action.ts';
 import { parseArguments } from '../actions/arguments.ts';
 import { actionNamed } from '../actions/registry.ts';
+import { runAction } from '../actions/run-action.ts';
 import { ApplicationError, ExitCode, toApplicationError } from '../errors.ts';
 import type { Branch, CommandLogEntry, JournalEntry, Outcome, Prepared, Workspace } from '../workspace.ts';
 import type { SessionDocument } from './document.ts';
@@ -165,7 +166,7 @@ export class LiveWorkspace implements Workspace {
     }
     try {
       const commands = action.linuxCommand(this.current, args);
-      const { summary, value } = action.run(this.current, args);
+      const { summary, value } = runAction(action, this.current, args);
       const parent = this.history.head;
       this.record({ kind: 'act', parent, action: name, args: asRecorded(args), at: this.options.now() });
       this.note(summary, commands);
@@ -385,7 +386,7 @@ export class LiveWorkspace implements Workspace {
         const action = actionNamed(act.action);
         const args = parseArguments(action, act.args);
         const commands = action.linuxCommand(host, args);
-        this.note(action.run(host, args).summary, commands, act.id);
+        this.note(runAction(action, host, args).summary, commands, act.id);
         after?.(act.id, host);
       } catch (thrown) {
         const error = toApplicationError(thrown);
