@@ -15,6 +15,8 @@ export interface MachineDefinition {
   readonly memoryBytes: bigint;
   /** RLIMIT_MEMLOCK; undefined: CAP_IPC_LOCK, no limit. */
   readonly lockLimitBytes: bigint | undefined;
+  /** Memory is made of 2 MiB pages (hugetlbfs), so that the IOMMU can map large pages. */
+  readonly hugePages: boolean;
 }
 
 /** A slot while the machine runs. */
@@ -53,7 +55,10 @@ export class Machine {
     this.processes = processes;
     this.nodes = nodes;
     this.userId = definition.lockLimitBytes === undefined ? 0 : FIRST_USER_ID + number;
-    this.slots = initialSlots(definition.memoryBytes);
+    this.slots =
+      definition.kind === 'process'
+        ? [{ slot: 0, name: 'process-memory', guestAddress: 0n, lengthBytes: definition.memoryBytes }]
+        : initialSlots(definition.memoryBytes);
   }
 
   get name(): string {
@@ -99,7 +104,7 @@ export class Machine {
     const slots: PlacedSlot[] = [];
     const vfio = new VfioUser(process, this.nodes, () => slots.map(mappedSlot));
     try {
-      for (const slot of this.slots) slots.push(place(process, slot));
+      for (const slot of this.slots) slots.push(this.place(process, slot));
       for (const device of this.assigned) vfio.attach(device);
     } catch (error) {
       vfio.closeAll();
@@ -150,7 +155,7 @@ export class Machine {
     const slot = hotplugSlot(this.slots, bytes);
     const running = this.running;
     if (running !== undefined) {
-      const placed = place(running.process, slot);
+      const placed = this.place(running.process, slot);
       try {
         running.vfio.mapSlot(mappedSlot(placed));
       } catch (error) {
@@ -188,6 +193,17 @@ export class Machine {
   write(guestAddress: bigint, bytes: Uint8Array): void {
     const running = this.requireRunning('write memory of');
     running.process.memory.write(this.userAddress(guestAddress, bytes.length), bytes);
+  }
+
+  /** A guest's memory lies where its slots say; a process uses its own addresses for its devices too (IOVA as VA). */
+  private place(process: Process, slot: MemorySlot): PlacedSlot {
+    const { kind, hugePages } = this.definition;
+    const userAddress = process.memory.mapAnonymous(Number(slot.lengthBytes), { huge: hugePages });
+    return {
+      ...slot,
+      userAddress,
+      guestAddress: kind === 'process' ? BigInt(userAddress) : slot.guestAddress,
+    };
   }
 
   /** @throws KernelError EINVAL: it doesn't run, or has no device in a container. */
@@ -233,10 +249,6 @@ export class Machine {
       throw new KernelError('EINVAL', 'machine stopped', `can't ${what} ${this.name}: it is not running`);
     return this.running;
   }
-}
-
-function place(process: Process, slot: MemorySlot): PlacedSlot {
-  return { ...slot, userAddress: process.memory.mapAnonymous(Number(slot.lengthBytes)) };
 }
 
 function mappedSlot(slot: PlacedSlot): MappedSlot {

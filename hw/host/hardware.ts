@@ -9,6 +9,7 @@ import { formatPciAddress } from '../pci/address.ts';
 import { buildHierarchy, bytesOfHex } from '../pci/from-description.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { PciHierarchy } from '../pci/hierarchy.ts';
+import { HeaderOffset } from '../pci/layouts.ts';
 import type { DeliveredInterrupt, HardwarePort, MmioPort } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import { serverUnit, type UnitConfiguration, unitWithRegisters } from '../vtd/configuration.ts';
@@ -27,6 +28,9 @@ const DEFAULT_MEMORY: readonly MemoryRange[] = [
 /** Frames come from 4 GiB up, where there is memory; on a small machine from 16 MiB up, above firmware and kernel. */
 const FIRST_ALLOCATED = 0x100000000;
 const FIRMWARE_END = 0x1000000;
+
+/** Bridge control, bit 6. */
+const SECONDARY_BUS_RESET = 0x40;
 
 export class Hardware {
   readonly memory: PhysicalMemory;
@@ -54,6 +58,7 @@ export class Hardware {
     this.problems = built.problems;
     this.units = this.makeUnits(trace);
     this.fabric = new Fabric(this.pci, this.memory, this.units);
+    for (const one of this.pci.functions) if (one.isBridge) this.watchBusReset(one);
     this.fabric.onInterrupt((destination, vector) => this.interruptHandler({ destination, vector }));
     this.port = {
       memory: this.memory,
@@ -96,6 +101,20 @@ export class Hardware {
       if (count > best.count) best = { first, count };
     }
     return best;
+  }
+
+  /** Secondary Bus Reset resets every function behind the bridge. PCI-to-PCI bridge 1.2, 3.2.5.18. */
+  private watchBusReset(bridge: PciFunction): void {
+    const asserted = (): boolean => (bridge.read(HeaderOffset.bridgeControl, 2) & SECONDARY_BUS_RESET) !== 0;
+    let before = asserted();
+    bridge.config.watch(HeaderOffset.bridgeControl, 2, () => {
+      const now = asserted();
+      if (now && !before) {
+        for (const one of [...this.pci.functions])
+          if (one !== bridge && this.fabric.pathUp(one).includes(bridge)) one.reset();
+      }
+      before = now;
+    });
   }
 
   private mmio(base: bigint): MmioPort | undefined {

@@ -19,9 +19,11 @@ import type {
   ReachCell,
   ReportedEvent,
   Requirement,
+  ResetSetState,
   RootBusNode,
   UnitState,
   WalkState,
+  WorkloadResult,
 } from './state.ts';
 
 export type DmaAccess = 'read' | 'write';
@@ -63,6 +65,23 @@ export interface MachineOptions {
   readonly lockLimitBytes?: bigint;
   /** A process that drives devices itself, without guest (DPDK): its memory is one slot. */
   readonly kind?: 'virtual machine' | 'process';
+  /** Memory of 2 MiB pages. */
+  readonly hugePages?: boolean;
+}
+
+export interface WorkloadRequest {
+  /** A device that a running machine has. */
+  readonly device: string;
+  /** The same seed gives the same transfers. */
+  readonly seed: number;
+  /** 1 to 1,000,000. */
+  readonly transfers: number;
+  /** Largest transfer, bytes; 4096 unless told, 1 MiB at most. */
+  readonly largestBytes?: number;
+  /** Of a thousand transfers, so many are reads; 500 unless told. */
+  readonly readsPerThousand?: number;
+  /** Of a thousand, so many go just past the machine's memory; 0 unless told. */
+  readonly strayPerThousand?: number;
 }
 
 /** Acts. */
@@ -106,11 +125,15 @@ export interface HostOperations {
 
   /** Lets the device do DMA: memory changes, or the unit records a fault. */
   deviceDma(request: DmaRequest): DmaResult;
+  /** Lets the device do a seeded series of transfers over the memory of the machine that has it. */
+  runWorkload(request: WorkloadRequest): WorkloadResult;
   /** CPU access to a guest's memory, by guest physical address. */
   readMachineMemory(machine: string, guestAddress: bigint, lengthBytes: number): Uint8Array;
   writeMachineMemory(machine: string, guestAddress: bigint, bytes: Uint8Array): void;
-  /** A function-level reset through VFIO. */
+  /** A reset of this function alone, through VFIO. */
   resetDevice(device: string): void;
+  /** A reset of its whole bus (VFIO hot reset): all functions it hits must belong to the machine that has the device. */
+  hotResetDevice(device: string): void;
 
   /** Forgets the events that were read. */
   clearEvents(): void;
@@ -139,6 +162,8 @@ export interface HostQueries {
   auxiliaryModeRequirements(device: string): Requirement[];
   /** What stands in the way of `assign`; empty: nothing. */
   assignmentBlockers(machine: string, device: string): Requirement[];
+  /** How the device can be reset, and what a reset of its bus hits. */
+  resetSet(device: string): ResetSetState;
   /** The drivers that would accept the device. */
   driversFor(device: string): string[];
   explainTranslation(request: WalkRequest): WalkState;

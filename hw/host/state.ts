@@ -276,6 +276,29 @@ export interface DmaResult {
   readonly note: string | undefined;
 }
 
+/** What a workload came to. */
+export interface WorkloadResult {
+  readonly transfers: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly faults: number;
+  /** Transfers that never left the device. */
+  readonly refused: number;
+}
+
+/** How a function can be reset. */
+export interface ResetSetState {
+  /** Ways that reset this function alone, as the kernel tries them: "flr", "pm", "bus". */
+  readonly methods: readonly string[];
+  /** What a reset of its bus hits, itself included; empty: it sits on a root bus, which can't be reset. */
+  readonly busReset: readonly {
+    readonly device: string;
+    readonly group: number | undefined;
+    readonly driver: string | undefined;
+    readonly assignedTo: string | undefined;
+  }[];
+}
+
 /** A translation in a device's own cache (device-TLB). Byte addresses. */
 export interface HeldTranslationState {
   readonly pasid: number | undefined;

@@ -139,8 +139,8 @@ export class PciFunction {
     });
   }
 
-  /** What a function level reset leaves: no bus master, MSI, ATS, PRI, PASID or VFs. */
-  private reset(): void {
+  /** What a reset of the function leaves: no bus master, MSI, ATS, PRI, PASID or VFs. */
+  reset(): void {
     const { config } = this;
     config.set(HeaderOffset.command, 2, 0);
     const clear = (offset: number | undefined, size: 2 | 4 = 2): void => {

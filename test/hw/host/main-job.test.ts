@@ -359,6 +359,76 @@ describe('machines', () => {
   });
 });
 
+describe('processes that drive devices themselves', () => {
+  it('use their own addresses for their devices, and large pages where they have them', () => {
+    const host = server();
+    host.createMachine('dpdk', MEMORY, { kind: 'process', hugePages: true });
+    host.assign('dpdk', '0000:16:01.2');
+    const slot = host.machineState('dpdk')?.slots[0];
+    expect(slot?.guestAddress).toBe(slot?.userAddress);
+    const iova = slot?.guestAddress ?? 0n;
+    expect(host.explainTranslation({ device: '0000:16:01.2', iova }).page).toBe('2M');
+    expect(host.deviceDma({ device: '0000:16:01.2', iova, access: 'write', bytes: HELLO }).ok).toBe(true);
+    expect(host.readMachineMemory('dpdk', iova, HELLO.length)).toEqual(HELLO);
+  });
+});
+
+describe('workloads', () => {
+  it('do the same on every run, and fault for each transfer that strays', () => {
+    const run = () => {
+      const host = server();
+      host.createMachine('guest', MEMORY);
+      host.assign('guest', DRIVE);
+      const result = host.runWorkload({ device: DRIVE, seed: 11, transfers: 400, strayPerThousand: 100 });
+      return { result, digest: host.digest(), faults: host.events().length };
+    };
+    const first = run();
+    expect(first.result).toMatchObject({ transfers: 400, refused: 0 });
+    expect(first.result.faults).toBe(first.faults);
+    expect(first.result.faults).toBeGreaterThan(10);
+    expect(run()).toEqual(first);
+  });
+
+  it('are refused for a device that nobody has, and for numbers out of range', () => {
+    const host = server();
+    expect(refusal(() => host.runWorkload({ device: DRIVE, seed: 1, transfers: 1 })).code).toBe('ENODEV');
+    expect(refusal(() => host.runWorkload({ device: DRIVE, seed: 1, transfers: 1e9 })).code).toBe('EINVAL');
+  });
+});
+
+describe('resets', () => {
+  it('of one function leave its neighbours alone and its translations gone', () => {
+    const host = server();
+    host.createMachine('guest', MEMORY);
+    host.assign('guest', '0000:16:01.0');
+    host.deviceDma({ device: '0000:16:01.0', iova: 0n, access: 'write', bytes: HELLO });
+    expect(host.resetSet('0000:16:01.0').methods).toContain('flr');
+    host.resetDevice('0000:16:01.0');
+    expect(host.device('0000:16:00.0')?.driver).toBe('ice');
+    expect(host.deviceDma({ device: '0000:16:01.0', iova: 0n, access: 'write', bytes: HELLO }).ok).toBe(true);
+  });
+
+  it('of a bus need everything on it: names what is missing (VFIO_DEVICE_PCI_HOT_RESET)', () => {
+    const host = server();
+    const set = host.resetSet('0000:3a:00.0').busReset.map((one) => one.device);
+    expect(set).toEqual(['0000:3a:00.0']);
+    const port = '0000:16:00.0';
+    host.setVirtualFunctions(port, 0);
+    host.createMachine('guest', MEMORY);
+    host.assign('guest', port);
+    const refused = refusal(() => host.hotResetDevice(port));
+    expect([refused.code, refused.rule]).toEqual(['EINVAL', 'reset hits others']);
+    expect(refused.message).toContain('0000:16:00.1');
+    host.assign('guest', '0000:16:00.1');
+    host.hotResetDevice(port);
+    expect(host.deviceDma({ device: port, iova: 0n, access: 'write', bytes: HELLO }).ok).toBe(true);
+    expect(refusal(() => host.hotResetDevice(DRIVE)).code).toBe('ENODEV');
+    host.createMachine('other', MEMORY);
+    host.assign('other', '0000:00:17.0');
+    expect(refusal(() => host.hotResetDevice('0000:00:17.0')).rule).toBe('no bus reset');
+  });
+});
+
 describe('device-TLB (ATS)', () => {
   const PLUGGED = 0x100000000n;
 

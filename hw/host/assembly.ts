@@ -1,0 +1,142 @@
+/**
+ * How a host is put together: hardware from the description, a kernel booted on it, drivers bound as the description says,
+ * and what stands on both (machines, transfers, sysfs, the log of events).
+ */
+import type { HostDescription } from '../host-description.ts';
+import { rootBuses } from '../isolation/machine.ts';
+import type { Device } from '../kernel/device.ts';
+import { KernelError } from '../kernel/errno.ts';
+import type { FaultReport } from '../kernel/intel/fault-handler.ts';
+import { LinuxKernel } from '../kernel/kernel.ts';
+import type { Mdev } from '../kernel/mdev/mdev-driver.ts';
+import { PageAllocator } from '../kernel/page-allocator.ts';
+import { KERNEL_PROFILES, type ProfileName } from '../kernel/profile.ts';
+import { Sysfs } from '../kernel/sysfs/sysfs.ts';
+import type { Frame } from '../memory/types.ts';
+import type { PciFunction } from '../pci/function.ts';
+import { Trace } from '../trace.ts';
+import { auxiliaryModeState } from './auxiliary-mode.ts';
+import type { DeviceFacts } from './device-tree.ts';
+import { functionWith } from './domain-state.ts';
+import { EventLog } from './event-log.ts';
+import { Hardware } from './hardware.ts';
+import { bindAsDescribed, registerAccelerators, registerDescribedDrivers } from './kernel-drivers.ts';
+import { Machines } from './machines.ts';
+import { MdevDefinitions } from './mdev-definitions.ts';
+import { Transfers } from './transfers.ts';
+import { setVirtualFunctions } from './virtual-functions.ts';
+
+export abstract class HostAssembly {
+  readonly description: HostDescription;
+  readonly profile: ProfileName;
+  readonly trace = new Trace();
+  readonly hardware: Hardware;
+  readonly kernel: LinuxKernel;
+  readonly machines: Machines;
+  protected readonly eventLog = new EventLog();
+  protected readonly definitions = new MdevDefinitions();
+  protected readonly transfers: Transfers;
+  protected readonly facts: DeviceFacts;
+  protected readonly sysfs: Sysfs;
+
+  constructor(description: HostDescription, profile: ProfileName) {
+    this.description = description;
+    this.profile = profile;
+    this.hardware = new Hardware(description, this.trace);
+    const { port, pci, frames } = this.hardware;
+    const off = description.iommu?.state === 'off' ? ' intel_iommu=off' : '';
+    this.kernel = new LinuxKernel({
+      port,
+      profile: KERNEL_PROFILES[profile],
+      trace: this.trace,
+      commandLine: `${description.kernelCommandLine ?? ''}${off}`,
+      rootBuses: rootBuses(description, pci),
+      allocator: new PageAllocator(frames.first as Frame, frames.count),
+      autoprobe: false,
+    });
+    this.kernel.intel?.faults.onFault((fault) => this.reportFault(fault));
+    registerAccelerators(this.kernel);
+    registerDescribedDrivers(this.kernel, description);
+    this.kernel.mdev.onRegistered((parent) => this.startDefined(parent.device.name));
+    bindAsDescribed(this.kernel, description);
+    this.kernel.drivers.setAutoprobe('pci', true);
+    this.machines = new Machines(this.kernel);
+    this.transfers = new Transfers(this.hardware, this.kernel, this.eventLog);
+    this.facts = this.makeFacts();
+    this.sysfs = new Sysfs(this.kernel, {
+      setVirtualFunctions: (physical, count) =>
+        setVirtualFunctions(this.kernel, this.machines, physical, count),
+    });
+  }
+
+  /** A write of a UUID to `create` of a type. @throws KernelError ENOENT: no such parent or type; or what the core says. */
+  protected makeMdev(parentName: string, typeName: string, uuid: string): void {
+    const parent = this.kernel.mdev.parent(parentName);
+    if (parent === undefined)
+      throw new KernelError(
+        'ENOENT',
+        'no mdev parent',
+        `${parentName} offers no mdev types`,
+        'Choose a device whose driver offers some.',
+      );
+    this.kernel.mdev.create(parent, this.kernel.mdev.type(parent, typeName), uuid);
+  }
+
+  private reportFault(fault: FaultReport): void {
+    const segment = this.kernel.intel?.units.find((unit) => unit.name === fault.unit)?.segment ?? 0;
+    this.eventLog.addFault(fault, functionWith(this.kernel, segment, fault.requesterId));
+  }
+
+  /** Definitions with autostart come up when their parent registers; what fails is left for the log. */
+  private startDefined(parent: string): void {
+    for (const definition of this.definitions.autostartOf(parent)) {
+      try {
+        this.makeMdev(parent, definition.type, definition.uuid);
+      } catch (error) {
+        if (!(error instanceof KernelError)) throw error;
+        this.kernel.log.write(`mdevctl: ${definition.uuid} was not started: ${error.message}`);
+      }
+    }
+  }
+
+  private makeFacts(): DeviceFacts {
+    const described = new Map(this.description.functions.map((one) => [one.address, one]));
+    const { kernel } = this;
+    return {
+      describe: (pci) => {
+        const one = described.get(pci.name);
+        return { name: one?.name, className: one?.className, numaNode: one?.numaNode };
+      },
+      driver: (pci) => kernel.deviceOf(pci)?.driver?.name,
+      group: (pci) => {
+        const device = kernel.deviceOf(pci);
+        return device === undefined ? undefined : kernel.iommu.groupOf(device)?.id;
+      },
+      unit: (pci) => kernel.lookup?.unitOf(pci)?.name,
+      auxiliaryMode: (pci) => {
+        const device = kernel.deviceOf(pci);
+        return device === undefined ? 'unsupported' : auxiliaryModeState(kernel, device);
+      },
+      mdevs: (pci) =>
+        kernel.mdev.mdevs.filter((mdev) => mdev.parent.device.pci === pci).map((mdev) => mdev.uuid),
+      assignedTo: (pci) => this.machines.ownerOf(pci.name)?.name,
+    };
+  }
+
+  protected pciDevice(name: string): Device {
+    const device = this.kernel.pciDevice(name);
+    if (device === undefined)
+      throw new KernelError('ENODEV', 'no such device', `there is no PCI device ${name}`);
+    return device;
+  }
+
+  protected function(name: string): PciFunction {
+    return this.transfers.functionOf(this.pciDevice(name).name);
+  }
+
+  protected mdev(uuid: string): Mdev {
+    const mdev = this.kernel.mdev.find(uuid);
+    if (mdev === undefined) throw new KernelError('ENOENT', 'no such mdev', `there is no mdev ${uuid}`);
+    return mdev;
+  }
+}
