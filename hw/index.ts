@@ -44,7 +44,7 @@ export { Process, ProcessTable } from './kernel/process/process.ts';
 export { UserPages } from './kernel/process/user-pages.ts';
 export type { ProfileName } from './kernel/profile.ts';
 export { KERNEL_PROFILES } from './kernel/profile.ts';
-export type { DecodedField } from './layout.ts';
+export type { DecodedField, Layout } from './layout.ts';
 export { PhysicalMemory } from './memory/physical-memory.ts';
 export { formatPciAddress, type PciAddress, parsePciAddress } from './pci/address.ts';
 export { Acs } from './pci/capabilities/acs.ts';
@@ -70,6 +70,14 @@ export { type QemuUnitOptions, qemuUnit, unitWithRegisters } from './vtd/configu
 export { dmaRead, dmaWrite } from './vtd/dma.ts';
 export { type FaultReason, faultReasons } from './vtd/fault-reasons.ts';
 export type { Interrupt } from './vtd/interrupt-remapping.ts';
-export { PasidTableEntry, ScalableContextEntry } from './vtd/layouts.ts';
+export {
+  FirstLevelEntry,
+  LegacyContextEntry,
+  LegacyRootEntry,
+  PasidTableEntry,
+  ScalableContextEntry,
+  ScalableRootEntry,
+  SecondLevelEntry,
+} from './vtd/layouts.ts';
 export { encodeCapabilities } from './vtd/registers.ts';
 export { VtdUnit } from './vtd/unit.ts';

@@ -37,6 +37,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import('./export.ts'),
   },
   { name: 'sysfs', summary: 'browse and write sysfs by path', load: () => import('./sysfs.ts') },
+  {
+    name: 'import',
+    summary: 'read files of libvirt, mdevctl, QEMU, debugfs',
+    load: () => import('./import.ts'),
+  },
   { name: 'doctor', summary: 'check the environment', load: () => import('./doctor.ts') },
   {
     name: 'completion',
