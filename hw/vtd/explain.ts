@@ -2,8 +2,9 @@
  * The recording walk: how a unit would translate a request, entry by entry, with nothing changed. It reads the tables
  * in memory, not the caches, by the same code that translates; what the IOTLB would answer is told beside it.
  */
-import type { DecodedField, Layout } from '../layout.ts';
+import type { DecodedField } from '../layout.ts';
 import { faultMeaning, isQualified } from './fault-reasons.ts';
+import type { WalkObserver } from './observer.ts';
 import { FaultStatusBit, TableMode } from './registers.ts';
 import { ABORTED } from './structure-walker.ts';
 import { Translator } from './translator.ts';
@@ -46,6 +47,41 @@ const PAGE_NAMES = ['4K', '2M', '1G'] as const;
 const byteAddress = (high: number, low: number): bigint =>
   (BigInt(high >>> 0) << 32n) | (BigInt(low & 0xfffff) << 12n);
 
+/** A translator that caches nothing and writes down each entry it reads. */
+interface Recorder {
+  readonly translator: Translator;
+  /** Of the walk now under way. */
+  readonly steps: WalkStep[];
+}
+
+const recorders = new WeakMap<VtdUnit, Recorder>();
+
+function recorderOf(unit: VtdUnit): Recorder {
+  const known = recorders.get(unit);
+  if (known !== undefined) return known;
+  const steps: WalkStep[] = [];
+  const observer: WalkObserver = {
+    entry(structure, layout, high, low, words, index) {
+      const own = Uint32Array.from({ length: layout.widthWords }, (_, word) => words[index + word]);
+      const address = (BigInt(high) << 32n) | BigInt(low >>> 0);
+      steps.push({ structure, address, words: own, fields: layout.decode(own) });
+    },
+  };
+  const { configuration, reserved, memory, protectedMemory } = unit;
+  const translator = new Translator(
+    configuration,
+    reserved,
+    memory,
+    protectedMemory,
+    unit.caches.tags,
+    undefined,
+    observer,
+  );
+  const made = { translator, steps };
+  recorders.set(unit, made);
+  return made;
+}
+
 /** Where the IOTLB would send the request, or undefined. */
 function fromIotlb(
   unit: VtdUnit,
@@ -81,37 +117,11 @@ export function explain(
   access: number,
   pasid = -1,
 ): Walk {
-  const steps: WalkStep[] = [];
-  const observer = {
-    entry(
-      structure: string,
-      layout: Layout,
-      high: number,
-      low: number,
-      words: ArrayLike<number>,
-      index: number,
-    ): void {
-      const own = Uint32Array.from({ length: layout.widthWords }, (_, word) => words[index + word]);
-      steps.push({
-        structure,
-        address: (BigInt(high) << 32n) | BigInt(low >>> 0),
-        words: own,
-        fields: layout.decode(own),
-      });
-    },
-  };
   const pageHigh = Number(BigInt.asIntN(32, address >> 32n));
   const pageLow = Number((address >> 12n) & 0xfffffn);
   const offset = address & 0xfffn;
-  const translator = new Translator(
-    unit.configuration,
-    unit.reserved,
-    unit.memory,
-    unit.protectedMemory,
-    unit.caches.tags,
-    undefined,
-    observer,
-  );
+  const { translator, steps } = recorderOf(unit);
+  steps.length = 0;
   translator.enabled = unit.translator.enabled;
   translator.root = unit.translator.root;
   const reason = translator.translate(requesterId, pasid, pageHigh, pageLow, access);
@@ -123,7 +133,7 @@ export function explain(
     page: reason === 0 && walked ? PAGE_NAMES[translator.size] : undefined,
     cached: cached === undefined ? 'none' : 'iotlb',
     cachedPhysical: cached === undefined ? undefined : cached | offset,
-    steps,
+    steps: [...steps],
     fault: reason === 0 ? undefined : faultOf(unit, reason, translator.faultDisable),
   };
 }

@@ -74,8 +74,9 @@ export class PagingWalker {
 
   /** Second-level rights gathered by the last second-level walk. */
   private rights = 0;
-  private readonly memory: PhysicalMemory;
-  private readonly reserved: ReservedBits;
+  protected readonly memory: PhysicalMemory;
+  private readonly reservedSecond: Int32Array;
+  private readonly reservedFirst: Int32Array;
   private readonly cache: PagingCache | undefined;
   private readonly observer: WalkObserver | undefined;
 
@@ -90,7 +91,8 @@ export class PagingWalker {
     observer: WalkObserver | undefined,
   ) {
     this.memory = memory;
-    this.reserved = reserved;
+    this.reservedSecond = reserved.secondLevel;
+    this.reservedFirst = reserved.firstLevel;
     this.cache = cache;
     this.observer = observer;
   }
@@ -116,7 +118,7 @@ export class PagingWalker {
     // Computed constants as locals: in a bundle they would be loaded at each use.
     const pageSize = PAGE_SIZE;
     const { memory, observer } = this;
-    const reserved = this.reserved.secondLevel;
+    const reserved = this.reservedSecond;
     const flags = space.secondFlags;
     const cache = space.type === TranslationType.secondLevel ? this.cache : undefined;
     let level = space.secondLevels;
@@ -206,7 +208,7 @@ export class PagingWalker {
     const sign = (pageHigh | 0) >> (space.firstLevels === 5 ? 24 : 15);
     if (sign !== 0 && sign !== -1) return Fault.notCanonical;
     const { memory, observer } = this;
-    const reserved = this.reserved.firstLevel;
+    const reserved = this.reservedFirst;
     let level = space.firstLevels;
     let tableHigh = space.firstRootHigh;
     let tableLow = space.firstRootLow;

@@ -164,7 +164,8 @@ export class StructureWalker {
     if (type > LegacyType.passThrough) return Fault.contextInvalid;
 
     const domainId = fields.domainId.get(words, index);
-    const meaning = type === LegacyType.passThrough ? TranslationType.passThrough : TranslationType.secondLevel;
+    const meaning =
+      type === LegacyType.passThrough ? TranslationType.passThrough : TranslationType.secondLevel;
     const space = new AddressSpace({
       requesterId,
       pasid: -1,

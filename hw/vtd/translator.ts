@@ -6,7 +6,7 @@
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { privileged } from './access.ts';
 import type { AddressSpace } from './address-space.ts';
-import { GRANTS, holds, Iotlb, keyBits, NAME_WORDS, setOf } from './caches/iotlb.ts';
+import { FRAMES_AT, GRANTS, holds, Iotlb, keyBits, NAME_WORDS, setOf, TAIL_AT } from './caches/iotlb.ts';
 import type { PagingCache } from './caches/paging-cache.ts';
 import type { StructureCaches } from './caches/structure-caches.ts';
 import type { Tags } from './caches/tags.ts';
@@ -45,25 +45,23 @@ function mayHoldInterruptRange(pageLow: number, size: number): boolean {
   return pageLow >>> (size * 9) === (INTERRUPT_RANGE << 8) >>> (size * 9);
 }
 
+/** Words that the memo takes behind the IOTLB. */
+export const MEMO_TAIL_WORDS = MEMO_SLOTS * MEMO_WORDS;
+
 /** First word of the slot for a requester and PASID. */
 function memoSlot(requesterId: number, pasid: number): number {
-  return ((requesterId ^ Math.imul(pasid + 1, 0x2545)) & (MEMO_SLOTS - 1)) * MEMO_WORDS;
+  return TAIL_AT + ((requesterId ^ Math.imul(pasid + 1, 0x2545)) & (MEMO_SLOTS - 1)) * MEMO_WORDS;
 }
 
-/** The caches of a translator; without IOTLB or paging-structure cache every walk starts at the top. */
+/** The caches of a translator. */
 export interface TranslatorCaches {
   readonly structures: StructureCaches;
-  readonly iotlb: Iotlb | undefined;
-  readonly paging: PagingCache | undefined;
+  /** Made with MEMO_TAIL_WORDS. */
+  readonly iotlb: Iotlb;
+  readonly paging: PagingCache;
 }
 
-export class Translator {
-  /** Result: bits 63:32 and 31:12 of the physical address. */
-  frameHigh = 0;
-  frameLow = 0;
-  /** Result of a walk: size (0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB) and what is granted. */
-  size = 0;
-  grants = 0;
+export class Translator extends PagingWalker {
   /** Result: fault processing was disabled on the way. */
   faultDisable = false;
 
@@ -72,16 +70,13 @@ export class Translator {
   root: RootTable = { high: 0, low: 0, mode: TableMode.legacy };
 
   private readonly structures: StructureWalker;
-  private readonly paging: PagingWalker;
   private readonly iotlb: Iotlb;
   private readonly caching: boolean;
-  private readonly remembering: boolean;
   private readonly protectedMemory: ProtectedMemory;
   private readonly hostTooWideHigh: number;
-  private readonly memo: Int32Array;
+  /** The words of the IOTLB, with the memo behind them. */
+  private readonly words: Int32Array;
   private readonly memoSpaces: (AddressSpace | undefined)[];
-  private readonly iotlbWords: Int32Array;
-  private readonly iotlbFrames: Int32Array;
   private memoUsed = false;
 
   /**
@@ -97,9 +92,11 @@ export class Translator {
     caches: TranslatorCaches | undefined,
     observer: WalkObserver | undefined,
   ) {
-    this.caching = caches?.iotlb !== undefined;
-    this.remembering = caches !== undefined;
-    this.memo = new Int32Array(MEMO_SLOTS * MEMO_WORDS).fill(NOBODY);
+    super(memory, reserved, caches?.paging, observer);
+    this.caching = caches !== undefined;
+    this.iotlb = caches?.iotlb ?? new Iotlb(MEMO_TAIL_WORDS);
+    this.words = this.iotlb.words;
+    this.words.fill(NOBODY, TAIL_AT);
     this.memoSpaces = new Array(MEMO_SLOTS).fill(undefined);
     this.structures = new StructureWalker(
       configuration,
@@ -109,10 +106,6 @@ export class Translator {
       caches?.structures,
       observer,
     );
-    this.paging = new PagingWalker(memory, reserved, caches?.paging, observer);
-    this.iotlb = caches?.iotlb ?? new Iotlb();
-    this.iotlbWords = this.iotlb.words;
-    this.iotlbFrames = this.iotlb.frames;
     this.protectedMemory = protectedMemory;
     this.hostTooWideHigh = ~(2 ** Math.max(0, configuration.hostAddressWidth - 32) - 1);
   }
@@ -120,7 +113,7 @@ export class Translator {
   /** Forgets which address spaces were found: a context or PASID entry may have changed. */
   forgetSpaces(): void {
     if (!this.memoUsed) return;
-    this.memo.fill(NOBODY);
+    this.words.fill(NOBODY, TAIL_AT);
     this.memoUsed = false;
   }
 
@@ -131,15 +124,14 @@ export class Translator {
    * @returns 0 with the frame in the result, a fault reason, or ABORTED.
    */
   translate(requesterId: number, pasid: number, pageHigh: number, pageLow: number, access: number): number {
-    const memo = this.memo;
+    const words = this.words;
     const slot = memoSlot(requesterId, pasid);
-    if (memo[slot] === requesterId && memo[slot + 1] === pasid && access <= 3) {
+    if (words[slot] === requesterId && words[slot + 1] === pasid && access <= 3) {
       // The IOTLB's probe, written out for four ways: this is the path of nearly every request.
-      const words = this.iotlbWords;
-      const tag = memo[slot + MEMO_TAG];
-      const shift = memo[slot + MEMO_SHIFT];
+      const tag = words[slot + MEMO_TAG];
+      const shift = words[slot + MEMO_SHIFT];
       const base = (pageLow >>> shift) << shift;
-      const key = base | memo[slot + MEMO_KEY_BITS];
+      const key = base | words[slot + MEMO_KEY_BITS];
       let entry = setOf(tag, pageHigh, pageLow, shift);
       if (!holds(words, entry, tag, pageHigh, key)) {
         entry += NAME_WORDS;
@@ -153,9 +145,9 @@ export class Translator {
         }
       }
       if ((words[entry + GRANTS] & access) === access) {
-        const frames = this.iotlbFrames;
-        this.frameHigh = frames[entry >>> 1];
-        this.frameLow = frames[(entry >>> 1) + 1] | (pageLow ^ base);
+        const frame = FRAMES_AT + (entry >>> 1);
+        this.frameHigh = words[frame];
+        this.frameLow = words[frame + 1] | (pageLow ^ base);
         return 0;
       }
       return this.missed(slot, pasid, pageHigh, pageLow, access);
@@ -165,9 +157,9 @@ export class Translator {
 
   /** The address space is known, but the IOTLB doesn't hold the page in the size that was found last. */
   private missed(slot: number, pasid: number, pageHigh: number, pageLow: number, access: number): number {
-    const memo = this.memo;
+    const memo = this.words;
     this.faultDisable = memo[slot + MEMO_FAULT_DISABLE] !== 0;
-    const space = this.memoSpaces[slot >>> 3] as AddressSpace;
+    const space = this.memoSpaces[(slot - TAIL_AT) >>> 3] as AddressSpace;
     const known = (memo[slot + MEMO_KEY_BITS] >>> 20) & 3;
     const reason = this.translateIn(space, pasid, pageHigh, pageLow, access, known);
     if (reason === 0 && this.size !== known) this.rememberSize(slot);
@@ -197,13 +189,13 @@ export class Translator {
     if (structures.ridPrivilege) access = privileged(access) || access;
     this.size = 0;
     const refused = this.translateIn(space, pasid, pageHigh, pageLow, access, -1);
-    if (plain && this.remembering) {
-      const memo = this.memo;
+    if (plain && this.caching) {
+      const memo = this.words;
       memo[slot] = requesterId;
       memo[slot + 1] = pasid;
       memo[slot + MEMO_TAG] = space.tag;
       memo[slot + MEMO_FAULT_DISABLE] = Number(this.faultDisable);
-      this.memoSpaces[slot >>> 3] = space;
+      this.memoSpaces[(slot - TAIL_AT) >>> 3] = space;
       this.memoUsed = true;
       this.rememberSize(slot);
     }
@@ -211,8 +203,8 @@ export class Translator {
   }
 
   private rememberSize(slot: number): void {
-    this.memo[slot + MEMO_SHIFT] = this.size * 9;
-    this.memo[slot + MEMO_KEY_BITS] = keyBits(this.size);
+    this.words[slot + MEMO_SHIFT] = this.size * 9;
+    this.words[slot + MEMO_KEY_BITS] = keyBits(this.size);
   }
 
   /** @param known A size of page that the IOTLB doesn't hold; -1: none. */
@@ -236,20 +228,10 @@ export class Translator {
       }
     }
     const reason = this.walk(space, pageHigh, pageLow, access);
-    if (reason === 0 && this.caching) this.keep(space, pageHigh, pageLow);
-    return reason;
-  }
-
-  private walk(space: AddressSpace, pageHigh: number, pageLow: number, access: number): number {
-    const paging = this.paging;
-    const reason = paging.walk(space, pageHigh, pageLow, access);
     if (reason !== 0) return reason;
-    this.frameHigh = paging.frameHigh;
-    this.frameLow = paging.frameLow;
-    this.size = paging.size;
-    this.grants = paging.grants;
     if (inInterruptRange(this.frameHigh, this.frameLow))
       return space.scalable ? Fault.scalableInterruptRange : Fault.interruptRange;
+    if (this.caching) this.keep(space, pageHigh, pageLow);
     return 0;
   }
 
@@ -301,12 +283,8 @@ export class Translator {
     const space = structures.space as AddressSpace;
     if (structures.ridPrivilege) access = privileged(access) || access;
     if (space.type === TranslationType.passThrough) return this.passThrough(space, pageHigh, pageLow);
-    const failed = this.paging.walk(space, pageHigh, pageLow, access);
+    const failed = this.walk(space, pageHigh, pageLow, access);
     if (failed !== 0) return failed;
-    this.frameHigh = this.paging.frameHigh;
-    this.frameLow = this.paging.frameLow;
-    this.size = this.paging.size;
-    this.grants = this.paging.grants;
     if (inInterruptRange(this.frameHigh, this.frameLow))
       return space.scalable ? Fault.scalableInterruptRange : Fault.interruptRange;
     return 0;

@@ -34,7 +34,7 @@ import { RegisterInvalidation } from './register-invalidation.ts';
 import { type Capabilities, FaultStatusBit, GlobalBit, TableMode } from './registers.ts';
 import { ReservedBits } from './reserved-bits.ts';
 import { ABORTED, RequestKind } from './structure-walker.ts';
-import { Translator } from './translator.ts';
+import { MEMO_TAIL_WORDS, Translator } from './translator.ts';
 
 /** What a unit is built into. */
 export interface UnitSurroundings {
@@ -130,7 +130,7 @@ export class VtdUnit {
     this.caches = {
       tags,
       structures: new StructureCaches(),
-      iotlb: new Iotlb(),
+      iotlb: new Iotlb(MEMO_TAIL_WORDS),
       paging: new PagingCache(),
       interrupts: new InterruptCache(),
     };

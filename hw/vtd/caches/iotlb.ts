@@ -5,6 +5,9 @@
  * A set's four names stand in one cache line, 16 words: page key, high part of the page, tag and grants of each way.
  * Its four frames (high and low part) stand apart. A page number is seen in two parts: bits 63:32 and 31:12 of the
  * address.
+ *
+ * All is one array, with room behind it for the translator's memo: the fast path, which is written out in the
+ * translator, then needs one base address.
  */
 
 const SETS = 1024;
@@ -12,6 +15,11 @@ const WAYS = 4;
 /** Words of a name, and of a set of names. */
 export const NAME_WORDS = 4;
 const SET_WORDS = WAYS * NAME_WORDS;
+
+/** The frame of the name at word n: bits 51:32 of its address at FRAMES_AT + n / 2, bits 31:12 in the word after. */
+export const FRAMES_AT = SETS * SET_WORDS;
+/** Where the array's free tail begins. */
+export const TAIL_AT = FRAMES_AT + FRAMES_AT / 2;
 
 const PAGE_KEY = 0;
 const PAGE_HIGH = 1;
@@ -42,7 +50,9 @@ export function setOf(tag: number, pageHigh: number, pageLow: number, shift: num
 
 /** True when the entry is this page's under this tag. */
 export function holds(words: Int32Array, entry: number, tag: number, pageHigh: number, key: number): boolean {
-  return words[entry + PAGE_KEY] === key && words[entry + PAGE_HIGH] === pageHigh && words[entry + TAG] === tag;
+  return (
+    words[entry + PAGE_KEY] === key && words[entry + PAGE_HIGH] === pageHigh && words[entry + TAG] === tag
+  );
 }
 
 /** A cached translation, for the screens. */
@@ -57,13 +67,15 @@ export interface CachedTranslation {
 }
 
 export class Iotlb {
-  /** The names, which the translator's fast path reads by itself, as it does the frames. */
-  readonly words = new Int32Array(SETS * SET_WORDS);
-  /** The frame of the name at word n is at n / 2 (bits 51:32 of its address) and n / 2 + 1 (bits 31:12). */
-  readonly frames = new Int32Array((SETS * SET_WORDS) / 2);
+  readonly words: Int32Array;
   private readonly turn = new Uint8Array(SETS);
   /** By tag: sizes that were cached since the tag was last flushed, one bit each. */
   private sizes = new Uint8Array(256);
+
+  /** @param tailWords Words of the free tail. */
+  constructor(tailWords = 0) {
+    this.words = new Int32Array(TAIL_AT + tailWords);
+  }
 
   /**
    * The entry that grants this access, or -1.
@@ -92,13 +104,13 @@ export class Iotlb {
 
   /** Bits 51:32 of the frame's address. */
   frameHigh(entry: number): number {
-    return this.frames[entry >>> 1];
+    return this.words[FRAMES_AT + (entry >>> 1)];
   }
 
   /** Bits 31:12 of the address behind this page. */
   frameLow(entry: number, pageLow: number): number {
     const size = (this.words[entry + PAGE_KEY] >>> 20) & 3;
-    return this.frames[(entry >>> 1) + 1] | (pageLow & OFFSET_LOW[size]);
+    return this.words[FRAMES_AT + (entry >>> 1) + 1] | (pageLow & OFFSET_LOW[size]);
   }
 
   /** Bytes of the page behind an entry, as a size: 0 = 4 KiB, 1 = 2 MiB, 2 = 1 GiB. */
@@ -134,9 +146,9 @@ export class Iotlb {
     words[chosen + PAGE_HIGH] = pageHigh;
     words[chosen + PAGE_KEY] = key;
     words[chosen + GRANTS] = grants;
-    const frames = this.frames;
-    frames[chosen >>> 1] = frameHigh;
-    frames[(chosen >>> 1) + 1] = frameLow & ~OFFSET_LOW[size];
+    const frame = FRAMES_AT + (chosen >>> 1);
+    words[frame] = frameHigh;
+    words[frame + 1] = frameLow & (-1 << (size * 9));
   }
 
   private holdsTag(tag: number): boolean {
@@ -152,7 +164,7 @@ export class Iotlb {
   }
 
   invalidateAll(): void {
-    this.words.fill(0);
+    this.words.fill(0, 0, FRAMES_AT);
     this.sizes.fill(0);
   }
 
@@ -161,7 +173,7 @@ export class Iotlb {
     if (!this.holdsTag(tag)) return;
     this.sizes[tag] = 0;
     const words = this.words;
-    for (let entry = 0; entry < words.length; entry += NAME_WORDS)
+    for (let entry = 0; entry < FRAMES_AT; entry += NAME_WORDS)
       if (words[entry + TAG] === tag) words[entry + PAGE_KEY] = 0;
   }
 
@@ -185,7 +197,7 @@ export class Iotlb {
       }
       return;
     }
-    for (let entry = 0; entry < words.length; entry += NAME_WORDS) {
+    for (let entry = 0; entry < FRAMES_AT; entry += NAME_WORDS) {
       if (words[entry + TAG] !== tag || words[entry + PAGE_KEY] === 0) continue;
       const size = (words[entry + PAGE_KEY] >>> 20) & 3;
       const bits = Math.max(mask, size * 9);
@@ -200,7 +212,7 @@ export class Iotlb {
   contents(): CachedTranslation[] {
     const found: CachedTranslation[] = [];
     const words = this.words;
-    for (let entry = 0; entry < words.length; entry += NAME_WORDS) {
+    for (let entry = 0; entry < FRAMES_AT; entry += NAME_WORDS) {
       if (words[entry + PAGE_KEY] === 0) continue;
       found.push({
         tag: words[entry + TAG],
