@@ -11,6 +11,9 @@ import type { Hardware } from './hardware.ts';
 import type { ReachCell } from './state.ts';
 import { contextEntries, forEachLeaf, type PagingRoot, pagingRoots, pasidEntries } from './tables.ts';
 
+/** Frames in a piece of the table of owners. */
+const PIECE = 512;
+
 /** Where the requests of one (requester, PASID) go. */
 interface Path {
   readonly device: string;
@@ -31,38 +34,80 @@ export function isolationMatrix(
   machines: readonly Machine[],
 ): ReachCell[] {
   const owners = frameOwners(kernel, machines);
-  if (owners.size === 0) return [];
   const cells: ReachCell[] = [];
-  const known = new Map<string, Map<string, Reach>>();
+  const known = new Map<string, Reach[]>();
   for (const path of paths(hardware, kernel)) {
     const key = path.passThrough ? 'all' : path.roots.map((root) => `${root.kind} ${root.address}`).join(',');
     let reach = known.get(key);
     if (reach === undefined) {
-      reach = path.passThrough ? everything(owners) : follow(hardware, path.roots, owners);
+      reach = path.passThrough ? owners.totals : follow(hardware, path.roots, owners);
       known.set(key, reach);
     }
-    for (const [machine, { readable, writable }] of reach)
+    for (const [index, { readable, writable }] of reach.entries()) {
+      if (readable === 0 && writable === 0) continue;
       cells.push({
         device: path.device,
         pasid: path.pasid,
-        machine,
+        machine: owners.names[index],
         readablePages: readable,
         writablePages: writable,
       });
+    }
   }
   return cells;
 }
 
-/** Which machine a frame belongs to, for frames that devices may have been given: pinned memory of running machines. */
-function frameOwners(kernel: LinuxKernel, machines: readonly Machine[]): Map<number, string> {
-  const owners = new Map<number, string>();
+/** Which machine a frame belongs to: machine numbers (from 1) by frame, in pieces of 512. 0: none. */
+class FrameOwners {
+  readonly names: string[] = [];
+  private readonly pieces = new Map<number, Uint16Array>();
+  private last: Uint16Array | undefined;
+  private lastNumber = -1;
+
+  set(frame: number, machine: number): void {
+    const number = Math.floor(frame / PIECE);
+    let piece = this.pieces.get(number);
+    if (piece === undefined) {
+      piece = new Uint16Array(PIECE);
+      this.pieces.set(number, piece);
+    }
+    piece[frame % PIECE] = machine;
+  }
+
+  get(frame: number): number {
+    const number = Math.floor(frame / PIECE);
+    if (number !== this.lastNumber) {
+      this.last = this.pieces.get(number);
+      this.lastNumber = number;
+    }
+    return this.last === undefined ? 0 : this.last[frame % PIECE];
+  }
+
+  /** Pages of each machine, by its number. */
+  get totals(): Reach[] {
+    const totals = this.names.map(() => ({ readable: 0, writable: 0 }));
+    for (const piece of this.pieces.values()) {
+      for (const machine of piece) {
+        if (machine === 0) continue;
+        totals[machine - 1].readable += 1;
+        totals[machine - 1].writable += 1;
+      }
+    }
+    return totals;
+  }
+}
+
+/** Frames that devices may have been given: what the domains of running machines map. */
+function frameOwners(kernel: LinuxKernel, machines: readonly Machine[]): FrameOwners {
+  const owners = new FrameOwners();
   for (const machine of machines) {
+    const number = owners.names.push(machine.name);
     for (const container of machine.vfio?.open ?? []) {
       for (const { domain } of container.backend?.state.domains ?? []) {
         const intel = kernel.intel?.domains.find((each) => each === domain);
         intel?.table?.forEachLeaf((_page, leaf) => {
           const pages = 512 ** (leaf.level - 1);
-          for (let frame = 0; frame < pages; frame += 1) owners.set(leaf.frame + frame, machine.name);
+          for (let frame = 0; frame < pages; frame += 1) owners.set(leaf.frame + frame, number);
         });
       }
     }
@@ -96,35 +141,17 @@ function* paths(hardware: Hardware, kernel: LinuxKernel): Generator<Path> {
   }
 }
 
-function follow(
-  hardware: Hardware,
-  roots: readonly PagingRoot[],
-  owners: ReadonlyMap<number, string>,
-): Map<string, Reach> {
-  const reach = new Map<string, Reach>();
+function follow(hardware: Hardware, roots: readonly PagingRoot[], owners: FrameOwners): Reach[] {
+  const reach = owners.names.map(() => ({ readable: 0, writable: 0 }));
   for (const root of roots) {
     forEachLeaf(hardware.memory, root, (leaf) => {
       for (let page = 0; page < leaf.pages; page += 1) {
         const machine = owners.get(leaf.frame + page);
-        if (machine !== undefined) count(reach, machine, leaf.readable, leaf.writable);
+        if (machine === 0) continue;
+        if (leaf.readable) reach[machine - 1].readable += 1;
+        if (leaf.writable) reach[machine - 1].writable += 1;
       }
     });
   }
   return reach;
-}
-
-function everything(owners: ReadonlyMap<number, string>): Map<string, Reach> {
-  const reach = new Map<string, Reach>();
-  for (const machine of owners.values()) count(reach, machine, true, true);
-  return reach;
-}
-
-function count(reach: Map<string, Reach>, machine: string, readable: boolean, writable: boolean): void {
-  let cell = reach.get(machine);
-  if (cell === undefined) {
-    cell = { readable: 0, writable: 0 };
-    reach.set(machine, cell);
-  }
-  if (readable) cell.readable += 1;
-  if (writable) cell.writable += 1;
 }
