@@ -106,7 +106,8 @@ export class ObjectTable {
     while (this.objects.size > 0) {
       let destroyed = 0;
       for (const object of this.all) {
-        if (object.users !== 1) continue;
+        // One that goes may take others along.
+        if (object.users !== 1 || this.objects.get(object.id) !== object) continue;
         this.remove(object);
         destroyed += 1;
       }
