@@ -17,6 +17,8 @@ export interface ActionResult {
   /** One sentence: what happened. */
   readonly summary: string;
   readonly value?: unknown;
+  /** The host from now on, where the act made another one of it (a boot). */
+  readonly host?: Host;
 }
 
 /** Where chance comes from: only before an act is journalled, never in the engine. */

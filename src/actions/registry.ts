@@ -4,12 +4,15 @@ import type { Action } from './action.ts';
 import { disableAuxiliaryMode } from './device-aux-disable.ts';
 import { enableAuxiliaryMode } from './device-aux-enable.ts';
 import { bindDriver } from './device-bind.ts';
+import { resetBus } from './device-bus-reset.ts';
 import { deviceDma } from './device-dma.ts';
 import { overrideDriver } from './device-override.ts';
 import { resetDevice } from './device-reset.ts';
 import { unbindDriver } from './device-unbind.ts';
+import { runWorkload } from './device-workload.ts';
 import { queryDirtyPages, startDirtyTracking, stopDirtyTracking } from './dirty-tracking.ts';
 import { clearFaults } from './fault-clear.ts';
+import { bootHost } from './host-boot.ts';
 import { callKernel } from './kernel-call.ts';
 import { createMdev } from './mdev-create.ts';
 import { defineMdev } from './mdev-define.ts';
@@ -23,6 +26,7 @@ import { createMachine } from './vm-create.ts';
 import { killMachine } from './vm-kill.ts';
 import { releaseDevice } from './vm-release.ts';
 import { removeMachine } from './vm-remove.ts';
+import { removeMemory } from './vm-remove-memory.ts';
 import { startMachine } from './vm-start.ts';
 import { stopMachine } from './vm-stop.ts';
 import { writeMemory } from './vm-write.ts';
@@ -34,7 +38,9 @@ export const actions: readonly Action[] = [
   unbindDriver,
   overrideDriver,
   resetDevice,
+  resetBus,
   deviceDma,
+  runWorkload,
   setVirtualFunctions,
   createMdev,
   removeMdev,
@@ -46,6 +52,7 @@ export const actions: readonly Action[] = [
   killMachine,
   removeMachine,
   addMemory,
+  removeMemory,
   writeMemory,
   assignDevice,
   releaseDevice,
@@ -53,6 +60,7 @@ export const actions: readonly Action[] = [
   queryDirtyPages,
   stopDirtyTracking,
   clearFaults,
+  bootHost,
   writeSysfs,
   callKernel,
 ];

@@ -9,6 +9,7 @@ export const createMachine = defineAction({
     vm: machineName,
     memory: memorySize.default('512M').describe('RAM, a multiple of 2M, such as 512M'),
     lockLimit: memorySize.optional().describe('RLIMIT_MEMLOCK of its process (none when left out)'),
+    hugePages: z.boolean().optional().describe('memory of 2M pages'),
     kind: z
       .enum(['virtual machine', 'process'])
       .default('virtual machine')
@@ -19,12 +20,13 @@ export const createMachine = defineAction({
     vm !== undefined && host.machineState(vm) !== undefined
       ? `there is a virtual machine ${vm} already`
       : undefined,
-  run(host, { vm, memory, lockLimit, kind }) {
+  run(host, { vm, memory, lockLimit, kind, hugePages }) {
     host.createMachine(vm, sizeInBytes(memory), {
       kind,
+      ...(hugePages === undefined ? {} : { hugePages }),
       ...(lockLimit === undefined ? {} : { lockLimitBytes: sizeInBytes(lockLimit) }),
     });
-    return { summary: `${vm} is there, with ${memory} of memory`, value: { vm, memory, kind } };
+    return { summary: `${vm} runs, with ${memory} of memory`, value: { vm, memory, kind } };
   },
   linuxCommand: (_host, { vm, memory, kind, lockLimit }) => [
     ...(lockLimit === undefined ? [] : [`ulimit -l ${sizeInBytes(lockLimit) / 1024n}`]),

@@ -70,6 +70,9 @@ const DEFAULTS = { columns: 80, rows: 24, typingSpeed: 50, waitTimeout: 15_000, 
 /** Virtual time passes in steps no longer than this, so that what waits for a timer sees the screen between. */
 const STEP = 50;
 
+/** Settings that are read before the tape begins. */
+const OWN_SETTINGS = new Set(['Session', 'Columns', 'Rows', 'Title']);
+
 /** Settings of VHS that are about pictures: understood, without effect on what the program shows. */
 const PICTURE_SETTINGS = new Set([
   'Shell', 'FontSize', 'FontFamily', 'Height', 'Width', 'LetterSpacing', 'LineHeight', 'Theme', 'Padding', 'Framerate',
@@ -276,12 +279,8 @@ export class Player {
     if (name === 'TypingSpeed') this.typingSpeed = Math.min(10_000, time());
     else if (name === 'WaitTimeout') this.waitTimeout = Math.min(TapeLimit.sleepMilliseconds, time());
     else if (name === 'WaitPattern') this.waitPattern = value;
-    else if (!['Session', 'Columns', 'Rows', 'Title'].includes(name)) {
-      const known = PICTURE_SETTINGS.has(name);
-      this.notices.add(
-        known ? `Set ${name}: about pictures of VHS, no effect here` : `Set ${name}: not known`,
-      );
-    }
+    else if (!OWN_SETTINGS.has(name) && !PICTURE_SETTINGS.has(name))
+      this.notices.add(`Set ${name}: not known`);
   }
 
   private async resize(columns: number, rows: number): Promise<void> {

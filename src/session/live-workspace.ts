@@ -66,7 +66,7 @@ export class LiveWorkspace implements Workspace {
     this.history = options.history;
     this.sequence = recordsOnDisk;
     this.said = [...(options.notices ?? [])];
-    this.current = this.replay(this.history.applied);
+    this.current = this.rebuilt();
     this.savedAtAct = options.document?.checkpoint.head ?? this.history.head;
   }
 
@@ -75,7 +75,7 @@ export class LiveWorkspace implements Workspace {
   }
 
   get profile(): ProfileName {
-    return this.options.profile;
+    return this.host.profile;
   }
 
   get sessionName(): string {
@@ -166,9 +166,10 @@ export class LiveWorkspace implements Workspace {
     }
     try {
       const commands = action.linuxCommand(this.current, args);
-      const { summary, value } = runAction(action, this.current, args);
+      const { summary, value, host } = runAction(action, this.current, args);
       const parent = this.history.head;
       this.record({ kind: 'act', parent, action: name, args: asRecorded(args), at: this.options.now() });
+      this.current = host ?? this.current;
       this.note(summary, commands);
       this.changed();
       return { ok: true, summary, value, commands };
@@ -227,7 +228,7 @@ export class LiveWorkspace implements Workspace {
       );
     }
     try {
-      this.past = { at: to, host: this.replay(this.history.wholeBranch.slice(0, place)) };
+      this.past = { at: to, host: this.replay(this.history.wholeBranch.slice(0, place), () => undefined) };
     } catch (thrown) {
       return { ok: false, error: toApplicationError(thrown) };
     }
@@ -253,7 +254,7 @@ export class LiveWorkspace implements Workspace {
   checkDigests(): { checked: number; problem: string | undefined } {
     let checked = 0;
     let problem: string | undefined;
-    this.replay(this.history.applied, (act, host) => {
+    this.replay(this.history.applied, ({ id: act }, host) => {
       const recorded = this.history.digests.get(act);
       if (recorded === undefined || problem !== undefined) return;
       const digest = host.digest();
@@ -325,7 +326,7 @@ export class LiveWorkspace implements Workspace {
     if (refused !== undefined) return { ok: false, error: refused };
     try {
       this.record(record);
-      this.current = this.replay(this.history.applied);
+      this.current = this.rebuilt();
       this.changed();
       return done(summary);
     } catch (thrown) {
@@ -371,35 +372,41 @@ export class LiveWorkspace implements Workspace {
 
   /** After a refused or unrecorded act the host is built anew: whatever the act had begun is gone. */
   private takeBack(error: ApplicationError): ApplicationError {
-    this.current = this.replay(this.history.applied);
+    this.current = this.rebuilt();
     this.changed();
     return error;
   }
 
-  private replay(acts: readonly JournalEntry[], after?: (act: number, host: Host) => void): Host {
-    const { description, profile, build, sessionName } = this.options;
-    const host = build(description, profile);
-    after?.(0, host);
+  /** The host as the journal says, and the command log with it. */
+  private rebuilt(): Host {
     this.log = [];
+    return this.replay(this.history.applied, ({ id, summary, commands }) => {
+      if (id !== 0) this.note(summary, commands, id);
+    });
+  }
+
+  /** A host of its own, after these acts. `after` hears of each, and of the start as act 0. */
+  private replay(acts: readonly JournalEntry[], after: (entry: CommandLogEntry, host: Host) => void): Host {
+    const { description, profile, build, sessionName } = this.options;
+    let host = build(description, profile);
+    after({ id: 0, summary: '', commands: [] }, host);
     for (const act of acts) {
       try {
         const action = actionNamed(act.action);
         const args = parseArguments(action, act.args);
         const commands = action.linuxCommand(host, args);
-        this.note(runAction(action, host, args).summary, commands, act.id);
-        after?.(act.id, host);
+        const result = runAction(action, host, args);
+        host = result.host ?? host;
+        after({ id: act.id, summary: result.summary, commands }, host);
       } catch (thrown) {
         const error = toApplicationError(thrown);
-        throw new ApplicationError(
-          'REPLAY',
-          `act ${act.id} (${act.action}) does not run: ${error.message} (${error.code})`,
-          {
-            rule: 'a session replays to where it was',
-            remedy: `vtdeck session verify ${sessionName} tells more; the session on disk is as it was`,
-            exitCode: ExitCode.differs,
-            cause: thrown,
-          },
-        );
+        const said = `act ${act.id} (${act.action}) does not run: ${error.message} (${error.code})`;
+        throw new ApplicationError('REPLAY', said, {
+          rule: 'a session replays to where it was',
+          remedy: `vtdeck session verify ${sessionName} tells more; the session on disk is as it was`,
+          exitCode: ExitCode.differs,
+          cause: thrown,
+        });
       }
     }
     return host;

@@ -11,6 +11,7 @@ export function fakeHost(): Host {
   const fake = {
     description: { name: 'fake', origin: 'test' },
     profile: '5.15',
+    kernel: { iommu: { acts: { begin: () => undefined } } },
     machineStates: () => [...machines].map(([name]) => fake.machineState(name)),
     machineState: (name: string) =>
       machines.has(name)
