@@ -48,4 +48,6 @@ export const commands: readonly CommandEntry[] = [
     summary: 'print a script for shell completion',
     load: () => import('./completion.ts'),
   },
+  { name: 'schema', summary: 'the JSON schema of an output', load: () => import('./schema.ts') },
+  { name: 'man', summary: 'print the manual page', load: () => import('./man.ts') },
 ];

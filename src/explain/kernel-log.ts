@@ -49,7 +49,7 @@ const ENTRIES: readonly (readonly [RegExp, string])[] = [
   [/^SPT/, 'PASID table entry'],
   [/^SFL/, 'first-level paging entry of the address'],
   [/^(LSL|SSL)/, 'second-level paging entry of the address'],
-  [/^(LGN|SGN)/, 'the translation as a whole: rights or width'],
+  [/^(LGN|SGN)/, 'the paging entries of the address together (rights), or its width'],
   [/^INTR/, 'interrupt remapping table entry of the index'],
 ];
 
