@@ -135,8 +135,9 @@ export function formatPlace(place: Place | undefined): string {
 /** The error as a person reads it: one line, and the remedy on a second. */
 export function formatError(error: ApplicationError): string {
   const rule = error.rule === error.code.toLowerCase() ? '' : `: ${error.rule}`;
-  const first = `vtdeck: ${formatPlace(error.place)}${printable(error.message)} (${error.code}${rule})`;
-  return error.remedy === undefined ? first : `${first}\n  ${printable(error.remedy)}`;
+  const [first, ...more] = printable(error.message).split('\n');
+  const said = [`vtdeck: ${formatPlace(error.place)}${first} (${error.code}${rule})`, ...more];
+  return [...said, ...(error.remedy === undefined ? [] : [`  ${printable(error.remedy)}`])].join('\n');
 }
 
 /** The error as `--json` prints it. */

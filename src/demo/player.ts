@@ -98,6 +98,7 @@ export class Player {
   private keys = 0;
   /** What had been written when the last frame was taken. */
   private framed = -1;
+  private chapter: string | undefined;
   private expectations = 0;
   private clipboard = '';
   private typingSpeed = DEFAULTS.typingSpeed;
@@ -134,6 +135,7 @@ export class Player {
     }
     await this.quiet();
     this.recording.show(this.clock.now());
+    this.endChapter();
     this.frame();
     const played: Played = {
       recording: this.recording,
@@ -242,8 +244,9 @@ export class Player {
         this.screenshots.push({ path: command.path, frame: this.recording.frames.length - 1 });
         return;
       case 'chapter':
+        this.endChapter();
+        this.chapter = command.title;
         this.recording.add(this.clock.now(), 'marker', command.title);
-        this.frame(command.title);
         return;
       case 'output':
         this.outputs.push(command.path);
@@ -338,7 +341,11 @@ export class Player {
       `- expected ${command.negated ? 'no ' : ''}${command.scope} with /${pattern}/${command.flags}`,
       `+ ${command.scope === 'screen' ? 'nearest line' : command.scope}: ${nearest ?? (command.scope === 'screen' ? '(none like it)' : seen.join(' '))}`,
     ];
-    const frame = this.emulator.text().join('\n').trimEnd();
+    const frame = this.emulator
+      .text()
+      .map((line) => line.trimEnd())
+      .join('\n')
+      .trimEnd();
     return new ApplicationError(
       'DIFFERS',
       `/${pattern}/ ${how}\n${diff.join('\n')}\n--- the screen\n${frame}\n---`,
@@ -389,6 +396,12 @@ export class Player {
     this.pending = '';
     this.recording.add(this.clock.now(), 'output', text);
     await this.emulator.write(text);
+  }
+
+  /** A chapter is told by the screen that it ends with. */
+  private endChapter(): void {
+    if (this.chapter !== undefined) this.frame(this.chapter);
+    this.chapter = undefined;
   }
 
   private frame(label?: string): void {
