@@ -2,7 +2,7 @@
 import yargs, { type CommandModule } from 'yargs';
 import { printText } from '../output.ts';
 import { programVersion } from '../version.ts';
-import { commands } from './catalogue.ts';
+import { type AnyCommand, commands } from './catalogue.ts';
 
 const command: CommandModule<object, object> = {
   command: 'man',
@@ -26,31 +26,13 @@ async function manualPage(): Promise<string> {
     '.SH COMMANDS',
   ];
   for (const entry of commands) {
-    const module = (await entry.load()).default;
-    const help = await yargs([])
-      .scriptName('vtdeck')
-      .command(module)
-      .usage('')
-      .locale('en')
-      .help(false)
-      .version(false)
-      .wrap(100)
-      .exitProcess(false)
-      .getHelp();
-    const own = await yargs([entry.name, '--help'])
-      .scriptName('vtdeck')
-      .command({ ...module, handler: () => {} })
-      .locale('en')
-      .version(false)
-      .wrap(100)
-      .exitProcess(false)
-      .getHelp();
+    const help = await helpOf(entry.name, (await entry.load()).default);
     lines.push(
       `.SS "vtdeck ${roff(entry.name)}"`,
       roff(entry.summary),
       '.PP',
       '.nf',
-      ...roff(own.trim() === '' ? help : own).split('\n'),
+      ...roff(help).split('\n'),
       '.fi',
     );
   }
@@ -66,6 +48,20 @@ async function manualPage(): Promise<string> {
     'where tests look for captures.',
   );
   return lines.join('\n');
+}
+
+/** What the command's own --help prints. A parse with a callback hands it over in place of printing it. */
+function helpOf(name: string, module: AnyCommand): Promise<string> {
+  return new Promise((resolve) => {
+    void yargs([])
+      .scriptName('vtdeck')
+      .command(module)
+      .locale('en')
+      .version(false)
+      .wrap(78)
+      .exitProcess(false)
+      .parse([name, '--help'], {}, (_error, _argv, output) => resolve(output));
+  });
 }
 
 /** Backslashes, dashes, and lines that would begin with a request. */
