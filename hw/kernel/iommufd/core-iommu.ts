@@ -3,7 +3,14 @@ import type { Device } from '../device.ts';
 import { KernelError } from '../errno.ts';
 import type { LinuxIommuCore } from '../iommu/core.ts';
 import type { IommuDomain, IommuGroup } from '../iommu/types.ts';
-import type { AttachedDomain, DeviceIommu, HardwareInfo, PagingFlags, UserData } from './device-iommu.ts';
+import type {
+  AttachedDomain,
+  DeviceIommu,
+  HardwareInfo,
+  PageRequestListener,
+  PagingFlags,
+  UserData,
+} from './device-iommu.ts';
 import { type IntelHardware, IntelNested } from './intel-hardware.ts';
 import type { DeviceRegion } from './io-pagetable.ts';
 import { CorePagingDomain, type PagingDomain } from './paging-domain.ts';
@@ -123,6 +130,14 @@ export class CoreIommu implements DeviceIommu {
 
   hasAts(device: Device): boolean {
     return this.intel?.hasAts(device) ?? false;
+  }
+
+  listenPageRequests(device: Device, listener: PageRequestListener): () => void {
+    return this.intel?.listenPageRequests(device, listener) ?? (() => {});
+  }
+
+  sharesPageRequests(device: Device): boolean {
+    return device.pci?.isVirtualFunction === true && this.intel?.hasPageRequests(device) === true;
   }
 }
 

@@ -3,6 +3,7 @@
  * (core-iommu.ts); the kernel's self-test has one of its own (selftest/mock-iommu.ts).
  */
 import type { Device } from '../device.ts';
+import type { PageRequest, PageResponse } from './fault-queue.ts';
 import type { DeviceRegion } from './io-pagetable.ts';
 import type { PagingDomain } from './paging-domain.ts';
 
@@ -45,6 +46,16 @@ export interface HardwareInfo {
 /** Something attached to a group or a PASID. */
 export type AttachedDomain = PagingDomain | NestedDomain;
 
+/** Page requests that are answered together. `pasid`: undefined for requests without. */
+export interface ReportedGroup {
+  readonly pasid: number | undefined;
+  readonly requests: readonly PageRequest[];
+  respond(code: PageResponse): void;
+}
+
+/** Takes a group on (true), or leaves it to be answered "invalid". */
+export type PageRequestListener = (group: ReportedGroup) => boolean;
+
 export interface DeviceIommu {
   /** IOMMU_CAP_CACHE_COHERENCY, IOMMU_CAP_ENFORCE_CACHE_COHERENCY, IOMMU_CAP_DIRTY_TRACKING. */
   hasCacheCoherency(device: Device): boolean;
@@ -80,4 +91,8 @@ export interface DeviceIommu {
   pasidSupport(device: Device): { count: number; execute: boolean; privileged: boolean };
   /** Address translation services can be used. */
   hasAts(device: Device): boolean;
+  /** Page requests of the device go to `listener` until the returned function is called. */
+  listenPageRequests(device: Device, listener: PageRequestListener): () => void;
+  /** The device shares its page-request queue with others (a virtual function): it must not stall it. */
+  sharesPageRequests(device: Device): boolean;
 }

@@ -5,7 +5,7 @@
 import type { Device } from '../device.ts';
 import { KernelError } from '../errno.ts';
 import type { IommufdContext } from './context.ts';
-import type { DeviceIommu } from './device-iommu.ts';
+import type { DeviceIommu, ReportedGroup } from './device-iommu.ts';
 import { allocatePaging, type Hwpt, HwptNested, HwptPaging, pagingBelow } from './hwpt.ts';
 import { Ioas } from './ioas.ts';
 import { IommufdObject } from './objects.ts';
@@ -70,6 +70,7 @@ export class IommufdDevice extends IommufdObject {
   readonly device: Device;
   readonly group: IommufdGroup;
   readonly iommu: DeviceIommu;
+  private readonly stopListening: () => void;
 
   constructor(context: IommufdContext, device: Device, group: IommufdGroup, iommu: DeviceIommu) {
     super();
@@ -80,6 +81,7 @@ export class IommufdDevice extends IommufdObject {
     // The driver that bound it is a user until it unbinds.
     this.users = 2;
     group.bound += 1;
+    this.stopListening = iommu.listenPageRequests(device, (reported) => this.deliver(reported));
   }
 
   /** iommufd_device_unbind: gives ownership back. The device must be detached. */
@@ -89,6 +91,7 @@ export class IommufdDevice extends IommufdObject {
   }
 
   destroy(): void {
+    this.stopListening();
     this.iommu.release(this.device);
     this.group.bound -= 1;
     if (this.group.bound === 0) this.context.forgetGroup(this.group);
@@ -217,6 +220,7 @@ export class IommufdDevice extends IommufdObject {
     try {
       if (existing === undefined) {
         this.checkPasidCompatible(hwpt, pasid);
+        this.checkFaults(hwpt);
         if (pasid === NO_PASID) this.iommu.attachGroup(hwpt.domain, this.group.group, this.device);
         else this.iommu.attachPasid(hwpt.domain, this.device, pasid);
         attachments.set(pasid, { hwpt, devices: new Set([this]) });
@@ -277,6 +281,25 @@ export class IommufdDevice extends IommufdObject {
     this.cancelFaults(hwpt, [this]);
     if (pasid === NO_PASID) pagingBelow(hwpt).ioas.table.unreserve(this);
     return hwpt;
+  }
+
+  /** iommufd_fault_iopf_handler: to the queue of what is attached for the requests' PASID. */
+  private deliver({ pasid, requests, respond }: ReportedGroup): boolean {
+    const queue = this.group.attachments.get(pasid ?? NO_PASID)?.hwpt.fault;
+    if (queue === undefined) return false;
+    queue.deliver({ deviceId: this.id, requests, respond });
+    return true;
+  }
+
+  /** @throws KernelError EINVAL */
+  private checkFaults(hwpt: Hwpt): void {
+    if (hwpt.fault !== undefined && this.iommu.sharesPageRequests(this.device))
+      throw new KernelError(
+        'EINVAL',
+        'page requests of a virtual function',
+        `${this.device.name} shares its page-request queue with its physical function`,
+        'Use a page table without fault queue.',
+      );
   }
 
   /** PASIDs and the device itself go together only on page tables made for it. */

@@ -9,8 +9,16 @@ import { flushUnmapped } from '../intel/domain-flush.ts';
 import type { IntelDriver } from '../intel/driver.ts';
 import { NO_PASID } from '../intel/entries.ts';
 import { NestedDomain as StageOneDomain } from '../intel/nested-domain.ts';
+import { PageResponse as PageResponseCode } from '../intel/page-request-handler.ts';
 import type { IommuDomain } from '../iommu/types.ts';
-import type { DeviceIommu, HardwareInfo, InvalidationRequest, NestedDomain } from './device-iommu.ts';
+import type {
+  DeviceIommu,
+  HardwareInfo,
+  InvalidationRequest,
+  NestedDomain,
+  PageRequestListener,
+} from './device-iommu.ts';
+import type { PageRequest } from './fault-queue.ts';
 import { CorePagingDomain, type DirtyTracking } from './paging-domain.ts';
 
 /** IOMMU_HW_INFO_TYPE_INTEL_VTD. */
@@ -162,6 +170,40 @@ export class IntelHardware {
 
   hasAts(device: Device): boolean {
     return this.info(device)?.atsSupported === true;
+  }
+
+  hasPageRequests(device: Device): boolean {
+    return this.info(device)?.priSupported === true;
+  }
+
+  /** Gathers the requests of a group until its last, which is the one that is answered. */
+  listenPageRequests(device: Device, listener: PageRequestListener): () => void {
+    const info = this.info(device);
+    const gathered = new Map<string, PageRequest[]>();
+    return this.driver.pageRequests.onRequest((report) => {
+      if (info === undefined || report.unit !== info.unit || report.requesterId !== info.requesterId)
+        return false;
+      const key = `${report.pasid ?? 'none'}:${report.group}`;
+      const requests = gathered.get(key) ?? [];
+      requests.push({
+        pasid: report.pasid,
+        groupIndex: report.group,
+        permission:
+          (report.read ? 1 : 0) |
+          (report.write ? 2 : 0) |
+          (report.execute ? 4 : 0) |
+          (report.privileged ? 8 : 0),
+        address: report.address,
+      });
+      gathered.set(key, requests);
+      if (!report.last) return true;
+      gathered.delete(key);
+      return listener({
+        pasid: report.pasid,
+        requests,
+        respond: (code) => this.driver.pageRequests.respond(report, PageResponseCode[code]),
+      });
+    });
   }
 
   /** intel_dirty_ops: SSADE in every PASID entry that leads to the table; the D bits of its leaves. */

@@ -1,7 +1,15 @@
 /** The IOMMU layer of the self-test's devices: each is alone in its group, attaching does nothing. */
 import type { Device } from '../../device.ts';
 import { KernelError } from '../../errno.ts';
-import type { AttachedDomain, DeviceIommu, HardwareInfo, PagingFlags, UserData } from '../device-iommu.ts';
+import type {
+  AttachedDomain,
+  DeviceIommu,
+  HardwareInfo,
+  PageRequestListener,
+  PagingFlags,
+  ReportedGroup,
+  UserData,
+} from '../device-iommu.ts';
 import type { DeviceRegion } from '../io-pagetable.ts';
 import type { PagingDomain } from '../paging-domain.ts';
 import { MockDomain, MockNestedDomain, readMockData } from './mock-domain.ts';
@@ -19,6 +27,7 @@ const LAST_KIND = 2;
 
 export class MockIommu implements DeviceIommu {
   private readonly flags = new Map<Device, number>();
+  private readonly listeners = new Map<Device, PageRequestListener>();
 
   add(device: Device, flags: number): void {
     this.flags.set(device, flags);
@@ -119,6 +128,20 @@ export class MockIommu implements DeviceIommu {
 
   hasAts(): boolean {
     return false;
+  }
+
+  listenPageRequests(device: Device, listener: PageRequestListener): () => void {
+    this.listeners.set(device, listener);
+    return () => this.listeners.delete(device);
+  }
+
+  sharesPageRequests(): boolean {
+    return false;
+  }
+
+  /** IOMMU_TEST_OP_TRIGGER_IOPF: the device asks for a page. False: nobody takes it. */
+  reportPageRequests(device: Device, group: ReportedGroup): boolean {
+    return this.listeners.get(device)?.(group) ?? false;
   }
 
   private has(device: Device, flag: number): boolean {
