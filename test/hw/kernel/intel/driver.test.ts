@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { KernelError } from '../../../../hw/kernel/errno.ts';
 import { atsEnabled, pasidEnabled, priEnabled } from '../../../../hw/kernel/intel/device-features.ts';
 import { IommuProt } from '../../../../hw/kernel/iommu/types.ts';
 import { LegacyContextEntry, PasidTableEntry, ScalableContextEntry } from '../../../../hw/vtd/layouts.ts';
+import { codeOf } from '../code-of.ts';
 import { type AT, frame, page, SmallHost } from '../small-host.ts';
 
 const RW = IommuProt.read | IommuProt.write;
@@ -13,16 +13,6 @@ const LEGACY = {
   secondLevelTranslation: 0,
   firstLevelTranslation: 0,
 } as const;
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof KernelError) return error.code;
-    throw error;
-  }
-  return 'ok';
-}
 
 function pasidEntry(host: SmallHost, name: keyof typeof AT, pasid: number) {
   const words = host.info(name).pasidTable?.read(pasid) ?? new Uint32Array(16);
