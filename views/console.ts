@@ -640,10 +640,10 @@ export class Console {
     this.terminal.quit();
   }
 
+  /** Lets go of what it listens to; the workspace stays open. */
   close(): void {
     this.fade?.();
     this.unsubscribe();
-    this.workspace.close();
   }
 
   private listOf(id: ScreenId): { state: ListState<unknown>; key: string } {

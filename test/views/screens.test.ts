@@ -17,6 +17,13 @@ const SCREENS: readonly (readonly [string, string])[] = [
   ['@', 'log'],
 ];
 
+/** Where the kernel put its tables, and what hashes of them come to, is not what these frames are about. */
+function masked(text: string): string {
+  return text.replace(/0x[0-9a-f]{7,}|\b[0-9a-f]{16,32}\b/g, (match) =>
+    match.slice(0, 2).padEnd(match.length, '#'),
+  );
+}
+
 function workedWorkspace(): ReturnType<typeof freshWorkspace> {
   const workspace = freshWorkspace();
   const uuid = '11111111-2222-4333-8444-555555555555';
@@ -46,10 +53,12 @@ describe.each([
     await stage.keys('8', 't', 'Enter');
     for (const [key, name] of SCREENS) {
       await stage.keys(key);
-      await expect(await stage.text()).toMatchFileSnapshot(`golden/${name}-${columns}x${rows}.txt`);
+      await expect(masked(await stage.text())).toMatchFileSnapshot(`golden/${name}-${columns}x${rows}.txt`);
       await stage.keys('Enter');
       if (name === 'sessions') continue;
-      await expect(await stage.text()).toMatchFileSnapshot(`golden/${name}-details-${columns}x${rows}.txt`);
+      await expect(masked(await stage.text())).toMatchFileSnapshot(
+        `golden/${name}-details-${columns}x${rows}.txt`,
+      );
       await stage.keys('Esc');
     }
   });

@@ -85,6 +85,7 @@ export class Stage {
   readonly workspace: Workspace;
   readonly finished: Promise<void>;
   handle: ConsoleHandle | undefined;
+  ended = false;
 
   constructor(columns: number, rows: number, options: Partial<ConsoleOptions> = {}, workspace?: Workspace) {
     this.output = new StageOutput(columns, rows);
@@ -97,6 +98,8 @@ export class Stage {
         this.handle = handle;
       },
       ...options,
+    }).finally(() => {
+      this.ended = true;
     });
   }
 

@@ -36,7 +36,7 @@ const columns: readonly Column<Row>[] = [
   {
     id: 'count',
     title: 'Members',
-    width: 7,
+    width: 8,
     align: 'right',
     priority: 1,
     cell: (row) => String(row.group.devices.length),

@@ -1,0 +1,72 @@
+/** Random keys, seeded: nothing crashes, no frame is taller than the screen, and the session can be replayed to the same machine. */
+import { describe, expect, it } from 'vitest';
+import { allCommands } from '../../views/commands/all.ts';
+import { bytesOfKey, freshWorkspace, Stage } from './stage.ts';
+
+/** Every key of the map but those that end or stop the program or write files, and what one types into prompts. */
+const KEYS: readonly string[] = [
+  ...allCommands
+    .filter((command) => !['quit', 'suspend', 'picture', 'pager'].includes(command.id))
+    .flatMap((command) => [...command.keys]),
+  ...'0123456789abcdefxvm ',
+  ...Array.from({ length: 12 }, () => 'Enter'),
+  ...Array.from({ length: 12 }, () => 'Esc'),
+  ...Array.from({ length: 12 }, () => 'Down'),
+  'y',
+  'y',
+  'Backspace',
+  'Left',
+  'Right',
+  '\u001b[200~pasted text\nwith lines\u001b[201~',
+  '\u001b[<0;20;9M',
+  '\u001b[<65;20;9M',
+  '漢',
+  'e\u0301',
+];
+
+function generator(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+describe.each([
+  [80, 24, 10_000, 1],
+  [120, 40, 2_000, 2],
+  [200, 60, 2_000, 3],
+])('a storm of keys at %ix%i', (columns, rows, count, seed) => {
+  it(`of ${count} keys does no harm`, { timeout: 300_000 }, async () => {
+    const random = generator(seed);
+    const workspace = freshWorkspace();
+    let stage = new Stage(columns, rows, { mouse: true }, workspace);
+    let done = 0;
+    while (done < count) {
+      const burst = 1 + random(12);
+      let bytes = '';
+      for (let key = 0; key < burst; key += 1) bytes += bytesOfKey(KEYS[random(KEYS.length)]);
+      done += burst;
+      stage.input.emit('data', bytes);
+      stage.clock.advance(50);
+      if (random(16) === 0) {
+        await stage.screen(); // the emulator takes in what was written before it changes its size
+        if (random(2) === 0) stage.output.resize(20 + random(columns), 4 + random(rows));
+        else stage.output.resize(columns, rows);
+      }
+      expect(stage.handle?.lines.length).toBeLessThanOrEqual(stage.output.rows);
+      // The palette can quit too.
+      if (stage.ended) stage = new Stage(columns, rows, { mouse: true }, workspace);
+    }
+    await stage.screen();
+    expect(stage.output.emulator.buffer.active.baseY).toBe(0);
+    // The journal alone leads to the same machine.
+    workspace.travel(undefined);
+    const again = freshWorkspace();
+    for (const act of workspace.journal) {
+      const outcome = again.dispatch(act.action, act.args);
+      expect(outcome.ok, `${act.action} ${JSON.stringify(act.args)}`).toBe(true);
+    }
+    expect(again.host.digest()).toBe(workspace.host.digest());
+  });
+});
