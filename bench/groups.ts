@@ -80,6 +80,12 @@ function hostOf(functions: HostDescription['functions']): HostDescription {
   };
 }
 
+/** Processor time of this process: wall time says little on a machine that others share. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 interface Timing {
   readonly what: string;
   readonly functions: number;
@@ -97,29 +103,29 @@ function best(run: () => Timing): Timing {
 }
 
 function timeText(what: string, text: string): Timing {
-  const start = performance.now();
+  const start = processorMs();
   const { functions } = importLspci(text);
-  const middle = performance.now();
+  const middle = processorMs();
   const { groups } = groupsOf(hostOf(functions));
   return {
     what,
     functions: functions.length,
     importMs: middle - start,
-    groupMs: performance.now() - middle,
+    groupMs: processorMs() - middle,
     groups: groups.length,
   };
 }
 
 function timeCapture(folder: string): Timing {
-  const start = performance.now();
+  const start = processorMs();
   const { description } = loadHost(folder);
-  const middle = performance.now();
+  const middle = processorMs();
   const { groups } = groupsOf(description);
   return {
     what: 'largest capture',
     functions: description.functions.length,
     importMs: middle - start,
-    groupMs: performance.now() - middle,
+    groupMs: processorMs() - middle,
     groups: groups.length,
   };
 }
@@ -166,6 +172,6 @@ export function run(): void {
   const largest = timings.at(-1);
   if (largest !== undefined) {
     const total = largest.importMs + largest.groupMs;
-    console.log(`largest: ${total.toFixed(0)} ms (aim: under 2000)`);
+    console.log(`largest: ${total.toFixed(0)} ms of processor time (aim: under 2000)`);
   }
 }

@@ -152,7 +152,7 @@ function requestPass({ unit, requesters, numbers }: Prepared, pasid: number): Pa
     for (let index = 0; index < requesters.length; index += 1) {
       const reason = translator.translate(requesters[index], pasid, high[index], low[index], Access.read);
       if (reason !== 0) throw new Error(`translation refused: ${reason}`);
-      sum += translator.frameHigh * 0x100000 + translator.frameLow;
+      sum ^= translator.frameHigh ^ translator.frameLow;
     }
     return sum;
   };
@@ -177,7 +177,7 @@ function walkPass({ unit, requesters, numbers }: Prepared, pasid: number): Pass 
     for (let index = 0; index < spaces.length; index += 1) {
       const reason = walker.walk(spaces[index], high[index], low[index], Access.read);
       if (reason !== 0) throw new Error(`walk refused: ${reason}`);
-      sum += walker.frameHigh * 0x100000 + walker.frameLow;
+      sum ^= walker.frameHigh ^ walker.frameLow;
     }
     return sum;
   };

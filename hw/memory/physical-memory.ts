@@ -43,15 +43,13 @@ export class PhysicalMemory {
   /**
    * Hot path: the words of the 2 MiB chunk that holds this address, or undefined when the address is not installed.
    * The word's index is `(low & 0x1fffff) >>> 2`. For reading only: a chunk that nobody wrote to is shared.
-   * @param high Bits 63:32 of the address. @param low Bits 31:0.
+   * @param high Bits 51:32 of the address. @param low Bits 31:0.
    */
   chunkAt(high: number, low: number): Uint32Array | undefined {
-    const number = high * (2 ** 32 / CHUNK_BYTES) + (low >>> 21);
-    if (number < this.directory.length) {
-      const words = this.directory[number];
-      if (words !== undefined) return words;
-    }
-    return this.chunkAtFirst(high, low);
+    const directory = this.directory;
+    const number = (high << 11) | (low >>> 21);
+    const words = number < directory.length ? directory[number] : undefined;
+    return words === undefined ? this.chunkAtFirst(high, low) : words;
   }
 
   /** The first touch of a chunk, chunks that are installed only in part, addresses where nothing is. */

@@ -25,37 +25,29 @@ import { PAGE_MASKS, type ReservedBits } from './reserved-bits.ts';
 
 const SECOND = SecondLevelEntry.fields;
 const RIGHTS = SECOND.read.mask | SECOND.write.mask;
-const PAGE_SIZE = SECOND.pageSize.mask;
-const SECOND_ACCESSED = SECOND.accessed.mask;
-const SECOND_DIRTY = SECOND.dirty.mask;
+const PAGE_SIZE = SECOND.pageSize.mask | 0;
+const SECOND_ACCESSED = SECOND.accessed.mask | 0;
+const SECOND_DIRTY = SECOND.dirty.mask | 0;
 
 const FIRST = FirstLevelEntry.fields;
-const PRESENT = FIRST.present.mask;
-const FIRST_WRITE = FIRST.write.mask;
-const FIRST_USER = FIRST.user.mask;
-const FIRST_ACCESSED = FIRST.accessed.mask;
-const FIRST_DIRTY = FIRST.dirty.mask;
-const EXTENDED_ACCESSED = FIRST.extendedAccessed.mask;
+const PRESENT = FIRST.present.mask | 0;
+const FIRST_WRITE = FIRST.write.mask | 0;
+const FIRST_USER = FIRST.user.mask | 0;
+const FIRST_ACCESSED = FIRST.accessed.mask | 0;
+const FIRST_DIRTY = FIRST.dirty.mask | 0;
+const EXTENDED_ACCESSED = FIRST.extendedAccessed.mask | 0;
 const EXECUTE_DISABLE = FIRST.executeDisable.mask | 0;
 
 /** Bits 51:32 of an address, in the high word of an entry. */
 const ADDRESS_HIGH = 0xfffff;
 const ADDRESS_LOW = 0xfffff000 | 0;
 
-/** Index into the table of this level. */
+/** Index into the table of this level. Most walks end at level 1 or 2: asked first. */
 function indexAt(level: number, pageHigh: number, pageLow: number): number {
-  switch (level) {
-    case 1:
-      return pageLow & 511;
-    case 2:
-      return (pageLow >>> 9) & 511;
-    case 3:
-      return (pageLow >>> 18) | ((pageHigh & 0x7f) << 2);
-    case 4:
-      return (pageHigh >>> 7) & 511;
-    default:
-      return (pageHigh >>> 16) & 511;
-  }
+  if (level === 1) return pageLow & 511;
+  if (level === 2) return (pageLow >>> 9) & 511;
+  if (level === 3) return (pageLow >>> 18) | ((pageHigh & 0x7f) << 2);
+  return (pageHigh >>> (level === 4 ? 7 : 16)) & 511;
 }
 
 /** Pages inside the page that an entry of this level maps, as a mask of the low part of a page number. */
@@ -135,9 +127,16 @@ export class PagingWalker {
         rights = cache.rights(entry);
       }
     }
+    let words: Uint32Array | undefined;
+    let chunk = -1;
     for (; ; level -= 1) {
-      const words = memory.chunkAt(tableHigh, tableLow);
-      if (words === undefined) return this.secondTableUnreadable(space, level);
+      // Tables of one domain mostly lie in the same 2 MiB: found once.
+      const tableChunk = (tableHigh << 11) | (tableLow >>> 21);
+      if (tableChunk !== chunk || words === undefined) {
+        words = memory.chunkAt(tableHigh, tableLow);
+        if (words === undefined) return this.secondTableUnreadable(space, level);
+        chunk = tableChunk;
+      }
       const word = ((tableLow & 0x1ff000) >>> 2) + indexAt(level, pageHigh, pageLow) * 2;
       // As signed integers, which cost no conversion.
       const low = words[word] | 0;
