@@ -12,7 +12,9 @@ import type { FleetRequest, FleetResult } from './fleet-host.ts';
 export function fleetHosts(folder: string): string[] {
   const hosts = readdirSync(folder, { withFileTypes: true })
     .filter(
-      (entry) => !entry.name.startsWith('.') && (entry.isDirectory() || entry.isSymbolicLink() || /\.txt(\.gz)?$/.test(entry.name)),
+      (entry) =>
+        !entry.name.startsWith('.') &&
+        (entry.isDirectory() || entry.isSymbolicLink() || /\.txt(\.gz)?$/.test(entry.name)),
     )
     .map((entry) => join(folder, entry.name))
     .sort();
