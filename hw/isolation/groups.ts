@@ -12,7 +12,7 @@ import { coverageOf } from './coverage.ts';
 import { formWithHistory } from './history.ts';
 import { type MachineProblem, type ScannedMachine, scanMachine } from './machine.ts';
 import { addOtherDevices } from './other-devices.ts';
-import { asIfIsolated, dependencies, isOpen, unknownDevices, unplaced } from './unknown.ts';
+import { asIfIsolated, dependencies, hiddenBridges, isOpen, unknownDevices, unplaced } from './unknown.ts';
 
 /** A range of I/O virtual addresses, hex with 0x, end included. */
 export interface ReservedReport {
@@ -67,13 +67,17 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
   const shown = unknown.size === 0 ? description : asIfIsolated(description, unknown);
   const optimistic = form(shown, unknown, true, suppositions);
   const pessimistic = unknown.size === 0 ? optimistic : form(description, unknown, false, suppositions);
+  const hidden = hiddenBridges(description);
   const groups: GroupReport[] = [];
   const uncertain: UnknownReport[] = [];
   for (const group of optimistic.formation.groups) {
     const others = optimistic.others.get(group.id) ?? [];
     const members = group.members.map((device) => device.name);
-    const differing = members.filter((name) => !sameMembers(pessimistic.membersOf(name), members));
-    const misplaced = unplaced(members, optimistic.machine.topology, description);
+    const differing =
+      pessimistic === optimistic
+        ? []
+        : members.filter((name) => !sameMembers(pessimistic.membersOf(name), members));
+    const misplaced = unplaced(members, optimistic.machine.topology, hidden);
     if (misplaced !== undefined) {
       for (const device of members) {
         uncertain.push({ device, why: misplaced, dependsOn: [], ifIsolated: members, ifOpen: [] });
@@ -103,7 +107,7 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
   const ungrouped: UngroupedReport[] = [];
   for (const device of optimistic.formation.ungrouped) {
     const misplaced = optimistic.scoped
-      ? unplaced([device.name], optimistic.machine.topology, description)
+      ? unplaced([device.name], optimistic.machine.topology, hidden)
       : undefined;
     if (misplaced === undefined) {
       ungrouped.push({ device: device.name, why: optimistic.formation.whyUngrouped(device) });

@@ -70,6 +70,12 @@ function withPort(one: FunctionDescription): FunctionDescription {
   return { ...one, config: hex, configSize: 256 };
 }
 
+/** Bridges whose bus numbers the source does not show. */
+export function hiddenBridges(description: HostDescription): ReadonlySet<string> {
+  const bridges = description.functions.filter((one) => one.unknown?.includes('bus numbers') === true);
+  return new Set(bridges.map((one) => one.address));
+}
+
 /**
  * Where a bridge does not show its bus numbers, any bus but the first may lie behind it. Says so when one of these devices
  * is such a bridge or sits on such a bus; undefined: their places are known.
@@ -77,18 +83,18 @@ function withPort(one: FunctionDescription): FunctionDescription {
 export function unplaced(
   names: readonly string[],
   topology: PciTopology,
-  description: HostDescription,
+  hidden: ReadonlySet<string>,
 ): string | undefined {
-  const bridges = description.functions.filter((one) => one.unknown?.includes('bus numbers') === true);
-  if (bridges.length === 0) return undefined;
-  const hidden = new Set(bridges.map((one) => one.address));
+  if (hidden.size === 0) return undefined;
   for (const name of names) {
     const device = topology.find(name);
     if (device === undefined) continue;
     let bus: PciBus = device.bus;
     while (bus.parent !== undefined) bus = bus.parent;
     if (bus.number === 0 && !hidden.has(name)) continue;
-    return `The source does not show the bus numbers of ${bridges[0].address}${bridges.length > 1 ? ` and ${bridges.length - 1} other bridges` : ''}: what sits behind them can't be told.`;
+    const [first] = hidden;
+    const others = hidden.size > 1 ? ` and ${hidden.size - 1} other bridges` : '';
+    return `The source does not show the bus numbers of ${first}${others}: what sits behind them can't be told.`;
   }
   return undefined;
 }

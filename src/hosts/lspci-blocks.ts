@@ -2,7 +2,7 @@
  * Cuts the output of lspci (any of -v to -vvv, -n, -nn, -k, -D, -x to -xxxx, of old and new pciutils) into one block per
  * device: header line, indented lines, hex. What a line means is decided elsewhere; here nothing is lost but blanks.
  */
-import { type PciAddress, parsePciAddress } from '../../hw/index.ts';
+import { formatPciAddress, type PciAddress, parsePciAddress } from '../../hw/index.ts';
 
 export interface TextLine {
   /** Counted from 1. */
@@ -28,6 +28,8 @@ export interface LspciBlock {
   /** Line of the header, counted from 1. */
   readonly line: number;
   readonly address: PciAddress;
+  /** The address as text, with its domain. */
+  readonly name: string;
   readonly header: LspciHeader;
   readonly lines: readonly TextLine[];
   /** Bytes of the hex dump, or undefined without one. */
@@ -46,6 +48,9 @@ export interface LspciBlocks {
 }
 
 const HEADER = /^((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(\S.*)$/i;
+/** The header line that lspci -nn prints, whole. */
+const USUAL_HEADER =
+  /^([^[\]]*) \[([0-9a-f]{4})\]: (.*) \[([0-9a-f]{4}):([0-9a-f]{4})\](?: \(rev ([0-9a-f]{2})\))?(?: \(prog-if ([0-9a-f]{2})[^:]*)?$/i;
 const HEX_LINE = /^([0-9a-f]{2,3}):((?:\s[0-9a-f]{2})+)\s*$/i;
 
 /** Cuts text into blocks. Lines that belong to no device are named, once for a run of them. */
@@ -74,16 +79,18 @@ class Cutter {
 
   take(raw: string, number: number): void {
     const line = raw.endsWith('\r') ? raw.slice(0, -1) : raw;
-    if (line.trim() === '') return;
+    if (line === '') return;
     const first = line.charCodeAt(0);
     if (first === 9 || first === 32) {
-      this.indented(line, number);
+      if (line.trim() !== '') this.indented(line, number);
       return;
     }
-    const hex = HEX_LINE.exec(line);
-    if (hex !== null) {
-      this.hexLine(Number.parseInt(hex[1], 16), hex[2], number);
-      return;
+    if (line.charCodeAt(3) === 32 || line.charCodeAt(4) === 32) {
+      const hex = HEX_LINE.exec(line);
+      if (hex !== null) {
+        this.hexLine(Number.parseInt(hex[1], 16), hex[2], number);
+        return;
+      }
     }
     const header = HEADER.exec(line);
     const address = header === null ? undefined : parsePciAddress(header[1]);
@@ -136,7 +143,7 @@ class Cutter {
       return;
     }
     for (let index = 1; index < digits.length; index += 3) {
-      open.hex.push(Number.parseInt(digits.slice(index, index + 2), 16));
+      open.hex.push((nibble(digits.charCodeAt(index)) << 4) | nibble(digits.charCodeAt(index + 1)));
     }
   }
 
@@ -153,6 +160,7 @@ class Cutter {
     this.blocks.push({
       line: open.line,
       address: open.address,
+      name: formatPciAddress(open.address),
       header: open.header,
       lines: open.lines,
       bytes: open.hex === undefined ? undefined : Uint8Array.from(open.hex),
@@ -163,6 +171,11 @@ class Cutter {
     this.close();
     return { blocks: this.blocks, problems: this.problems };
   }
+}
+
+/** Value of a hex digit that is known to be one. */
+function nibble(code: number): number {
+  return code <= 57 ? code - 48 : (code | 32) - 87;
 }
 
 function tabs(line: string): number {
@@ -181,6 +194,18 @@ function shorten(text: string): string {
  * names only, with numbers only (`0300: 10de:1c20`), and with an id that a narrow terminal cut off (`[8086... (rev 02)`).
  */
 function parseHeader(text: string): LspciHeader {
+  const usual = USUAL_HEADER.exec(text);
+  if (usual !== null) {
+    return {
+      className: usual[1],
+      classCode: Number.parseInt(usual[2], 16),
+      name: usual[3],
+      vendorId: Number.parseInt(usual[4], 16),
+      deviceId: Number.parseInt(usual[5], 16),
+      revision: numberOf(usual[6]),
+      programmingInterface: numberOf(usual[7]),
+    };
+  }
   const revision = /\(rev ([0-9a-f]{2})\)/i.exec(text);
   const interfaceCode = /\(prog-if ([0-9a-f]{2})/i.exec(text);
   const rest = text

@@ -30,7 +30,7 @@ function withoutDuplicates(blocks: readonly LspciBlock[], problems: TextProblem[
   const first = new Map<string, LspciBlock>();
   const kept: LspciBlock[] = [];
   for (const block of blocks) {
-    const name = formatPciAddress(block.address);
+    const { name } = block;
     const before = first.get(name);
     if (before === undefined) {
       first.set(name, block);
@@ -60,7 +60,7 @@ interface Survey {
 }
 
 function busOf(block: LspciBlock): string {
-  return formatPciAddress(block.address).slice(0, -5);
+  return block.name.slice(0, -5);
 }
 
 /** lspci -v names the SR-IOV capability but prints none of its registers. */
@@ -70,7 +70,7 @@ function hidesVirtualFunctions(block: LspciBlock): boolean {
 }
 
 function slotOf(block: LspciBlock): string {
-  return formatPciAddress(block.address).slice(0, -2);
+  return block.name.slice(0, -2);
 }
 
 /** What only the text as a whole tells: which functions share a slot, which are virtual. */
@@ -87,7 +87,7 @@ function surveyOf(blocks: readonly LspciBlock[]): Survey {
       privileged = true;
     }
     if (hidesVirtualFunctions(block)) maybeVirtual.add(busOf(block));
-    if (physicalOf.has(formatPciAddress(block.address))) continue;
+    if (physicalOf.has(block.name)) continue;
     const functions = slots.get(slotOf(block)) ?? [];
     functions.push(block.address.function);
     slots.set(slotOf(block), functions);
@@ -111,14 +111,14 @@ function virtualFunctions(blocks: readonly LspciBlock[]): Map<string, string> {
       const id = own + Number(place[1]) + Number(place[2]) * index;
       if (id > 0xffff) break;
       const address = { segment, bus: id >>> 8, device: (id >>> 3) & 31, function: id & 7 };
-      physicalOf.set(formatPciAddress(address), formatPciAddress(block.address));
+      physicalOf.set(formatPciAddress(address), block.name);
     }
   }
   return physicalOf;
 }
 
 function describe(block: LspciBlock, survey: Survey, problems: TextProblem[]): FunctionDescription {
-  const address = formatPciAddress(block.address);
+  const address = block.name;
   const description: FunctionDescription = { address };
   const { header } = block;
   if (header.name !== '') description.name = header.name;
@@ -147,6 +147,8 @@ function describe(block: LspciBlock, survey: Survey, problems: TextProblem[]): F
 function readOwnLines(lines: readonly TextLine[], description: FunctionDescription): void {
   for (const { text, depth } of lines) {
     if (depth > 1) continue;
+    const first = text.charCodeAt(0);
+    if (first !== 75 && first !== 78 && first !== 73) continue;
     const match = /^(Kernel driver in use|Kernel modules|NUMA node|IOMMU group):\s*(.*)$/.exec(text);
     if (match === null) continue;
     if (match[1] === 'Kernel driver in use') description.driver = match[2];
@@ -214,6 +216,9 @@ function shortExpress(bytes: Uint8Array): boolean {
   return false;
 }
 
+/** Where bytes are put together; what is kept of them is hex. */
+const scratch = new Uint8Array(4096);
+
 /** Bytes from text alone. */
 function rebuild(block: LspciBlock, survey: Survey, description: FunctionDescription): void {
   const { header } = block;
@@ -221,7 +226,7 @@ function rebuild(block: LspciBlock, survey: Survey, description: FunctionDescrip
   const extended = capabilities.list.some((one) => one.extended);
   const express = capabilities.list.some((one) => !one.extended && one.id === 0x10);
   const size = extended || express ? 4096 : 256;
-  const bytes = new Uint8Array(size);
+  const bytes = size === 4096 ? scratch.fill(0) : scratch.subarray(0, 256).fill(0);
   const put16 = (offset: number, value: number): void => {
     bytes[offset] = value & 0xff;
     bytes[offset + 1] = value >>> 8;
@@ -274,6 +279,7 @@ function unknownParts(
 /** Bus numbers and header type of a bridge; false when the device is none. */
 function writeBridge(lines: readonly TextLine[], bytes: Uint8Array): boolean {
   for (const { text } of lines) {
+    if (!text.startsWith('Bus: ')) continue;
     const match = /^Bus: primary=([0-9a-f]+), secondary=([0-9a-f]+), subordinate=([0-9a-f]+)/i.exec(text);
     if (match === null) continue;
     bytes[0x0e] = bytes[0x0b] === 0x06 && bytes[0x0a] === 0x07 ? 2 : 1;
@@ -319,7 +325,9 @@ function writeCommand(lines: readonly TextLine[], bytes: Uint8Array): void {
     bytes[4] = value & 0xff;
     bytes[5] = value >>> 8;
   }
-  const pin = lines.find((line) => /^Interrupts?: pin ([A-D])/.test(line.text))?.text;
+  const pin = lines.find(
+    (line) => line.text.startsWith('Interrupt') && /^Interrupts?: pin ([A-D])/.test(line.text),
+  )?.text;
   const letter = pin === undefined ? undefined : /pin ([A-D])/.exec(pin)?.[1];
   if (letter !== undefined) bytes[0x3d] = letter.charCodeAt(0) - 64;
 }
@@ -327,7 +335,7 @@ function writeCommand(lines: readonly TextLine[], bytes: Uint8Array): void {
 /** Base addresses, as far as a 4 GiB or 64-bit register holds them. */
 function writeRegions(lines: readonly TextLine[], bytes: Uint8Array, bridge: boolean): void {
   for (const { text, depth } of lines) {
-    if (depth > 1) continue;
+    if (depth > 1 || !text.startsWith('Region ')) continue;
     const match =
       /^Region (\d): (Memory|I\/O ports) at ([0-9a-f]+)(?: \((32|64)-bit, (non-)?prefetchable\))?/i.exec(
         text,
@@ -339,19 +347,15 @@ function writeRegions(lines: readonly TextLine[], bytes: Uint8Array, bridge: boo
     const memory = match[2] === 'Memory';
     const wide = match[4] === '64';
     const flags = memory ? (wide ? 4 : 0) | (match[5] === undefined ? 8 : 0) : 1;
-    const view = new DataView(bytes.buffer);
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
     view.setUint32(0x10 + index * 4, Number((value & 0xfffffff0n) | BigInt(flags)) >>> 0, true);
     if (wide && index < (bridge ? 1 : 5)) view.setUint32(0x14 + index * 4, Number(value >> 32n) >>> 0, true);
   }
 }
 
-const HEX = Array.from({ length: 256 }, (_, value) => value.toString(16).padStart(2, '0'));
-
 /** Bytes as lower-case hex. */
 export function hexOf(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += HEX[byte];
-  return text;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }
 
 /** Without the zeros at the end, but never less than the header. */

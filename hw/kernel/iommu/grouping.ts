@@ -3,7 +3,7 @@
  * so that a reason can be told in words later; deciding itself makes no text.
  */
 import { type AcsContext, acsEnabled, firstOpenBridge, GROUPING_CONTROLS } from '../pci/acs.ts';
-import { type AliasKind, areDmaAliases, forEachDmaAlias } from '../pci/dma-alias.ts';
+import { type AliasKind, areDmaAliases, busHasAliases, forEachDmaAlias } from '../pci/dma-alias.ts';
 import type { PciBus, PciDevice } from '../pci/pci-device.ts';
 
 /** A bridge that the climb passed, and which device up there does not isolate. */
@@ -111,6 +111,7 @@ class SidewaysSearch<Group> {
     this.visited.add(device.devfn);
     const own = this.groupOf(device);
     if (own !== undefined) return { group: own, found: device, through: 'alias' };
+    if (!busHasAliases(device.bus)) return undefined;
     for (const other of device.bus.devices) {
       if (other === device || !areDmaAliases(device, other)) continue;
       const found = this.aliases(other) ?? this.siblings(other);

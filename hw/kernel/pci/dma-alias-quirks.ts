@@ -55,8 +55,13 @@ function idOf(device: PciDevice): number {
   return id(device.vendorId, device.deviceId);
 }
 
+/** Vendors with any line above: nearly all devices need no look at the tables. */
+const VENDORS = new Set([0x1180, 0x6766, 0x1b4b, 0x1103, 0x197b, 0x1c28, 0x9005, 0x8086, 0x10b5]);
+const NONE: readonly number[] = [];
+
 /** Devfns on the device's own bus that its requests may also carry (pci_add_dma_alias), besides its own. */
 export function quirkAliases(device: PciDevice): readonly number[] {
+  if (!VENDORS.has(device.vendorId)) return NONE;
   const key = idOf(device);
   const slot = device.devfn & 0xf8;
   if (FUNCTION_0.has(key)) return (device.devfn & 7) === 0 ? [] : [slot];
@@ -69,7 +74,7 @@ export function quirkAliases(device: PciDevice): readonly number[] {
     return Array.from({ length: 32 * 5 }, (_, index) => Math.floor(index / 5) * 8 + (index % 5));
   }
   if (PLX_NTB.has(key)) return Array.from({ length: 256 }, (_, devfn) => devfn);
-  return [];
+  return NONE;
 }
 
 /** PCI_DEV_FLAG_PCIE_BRIDGE_ALIAS: takes the alias of a PCIe-to-PCI bridge although it has no Express capability. */

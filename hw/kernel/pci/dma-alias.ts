@@ -67,3 +67,17 @@ export function areDmaAliases(one: PciDevice, other: PciDevice): boolean {
     (other.realDmaDevice === one && one !== other)
   );
 }
+
+/** Whether any device of a bus may stand for another, remembered as long as the bus holds the same number of devices. */
+const aliasing = new WeakMap<PciBus, { count: number; any: boolean }>();
+
+/** False for nearly every bus: then no two of its devices are aliases of each other. */
+export function busHasAliases(bus: PciBus): boolean {
+  const known = aliasing.get(bus);
+  if (known !== undefined && known.count === bus.devices.length) return known.any;
+  const any = bus.devices.some(
+    (device) => device.realDmaDevice !== device || quirkAliases(device).length > 0,
+  );
+  aliasing.set(bus, { count: bus.devices.length, any });
+  return any;
+}
