@@ -142,6 +142,7 @@ export class LinuxKernel {
     this.vfio = new Vfio(environment);
     this.iommufd = new IommufdModule({
       available: profile.iommufd,
+      trace,
       iommu: new CoreIommu(this.iommu, this.intel === undefined ? undefined : new IntelHardware(this.intel)),
     });
     this.mdev = new MdevCore({ vfio: this.vfio, drivers: this.drivers, profile, log });

@@ -3,7 +3,9 @@
  * that stands in for a VFIO container. What has no number here does not exist for its user.
  */
 
+import type { Trace } from '../../trace.ts';
 import { KernelError } from '../errno.ts';
+import { type CallArgument, traced } from '../iommu/call-log.ts';
 import { OpenFile, type OpenFileObject } from '../process/file.ts';
 import type { Process } from '../process/process.ts';
 import type { VfioDevice } from '../vfio/device.ts';
@@ -32,10 +34,13 @@ export class IommufdModule {
   selftest = false;
   /** The IOMMU layer of real devices. */
   readonly iommu: DeviceIommu | undefined;
+  /** Where calls are told. */
+  readonly trace: Trace | undefined;
 
-  constructor(options: { available?: boolean; iommu?: DeviceIommu } = {}) {
+  constructor(options: { available?: boolean; iommu?: DeviceIommu; trace?: Trace } = {}) {
     this.available = options.available ?? true;
     this.iommu = options.iommu;
+    this.trace = options.trace;
   }
 
   /**
@@ -89,6 +94,14 @@ export class IommufdContext implements OpenFileObject, ContainerSubstitute {
 
   set vfioIoas(ioas: Ioas | undefined) {
     this.compatibilityIoas = ioas;
+  }
+
+  /** Runs a request and tells it with its arguments and result; what it causes further down is told in between. */
+  call<Result>(name: string, request: object, body: () => Result): Result {
+    const { trace } = this.module;
+    return trace === undefined
+      ? body()
+      : traced(trace, 'kernel/iommufd', name, () => argumentsOf(request), body);
   }
 
   createIoas(): Ioas {
@@ -153,4 +166,17 @@ export class IommufdContext implements OpenFileObject, ContainerSubstitute {
   release(): void {
     this.objects.destroyAll();
   }
+}
+
+/** Fields of a request as the log shows them: addresses in hex, data by its length. */
+function argumentsOf(request: object): Record<string, CallArgument> {
+  const shown: Record<string, CallArgument> = {};
+  for (const [name, value] of Object.entries(request)) {
+    if (typeof value === 'bigint') shown[name] = `0x${value.toString(16)}`;
+    else if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'string')
+      shown[name] = value;
+    else if (value instanceof Uint8Array) shown[name] = `${value.length} bytes`;
+    else if (Array.isArray(value)) shown[name] = `${value.length} entries`;
+  }
+  return shown;
 }

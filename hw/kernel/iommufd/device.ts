@@ -43,6 +43,10 @@ export class IommufdGroup {
  * or a kernel driver or another owner uses the group.
  */
 export function bindDevice(context: IommufdContext, device: Device, iommu: DeviceIommu): IommufdDevice {
+  return context.call('iommufd_device_bind', { device: device.name }, () => bind(context, device, iommu));
+}
+
+function bind(context: IommufdContext, device: Device, iommu: DeviceIommu): IommufdDevice {
   if (!iommu.hasCacheCoherency(device))
     throw new KernelError('EINVAL', 'cache coherency', `the DMA of ${device.name} is not cache-coherent`);
   const group = iommu.groupOf(device);
@@ -86,8 +90,10 @@ export class IommufdDevice extends IommufdObject {
 
   /** iommufd_device_unbind: gives ownership back. The device must be detached. */
   unbind(): void {
-    this.users -= 1;
-    this.context.objects.remove(this);
+    this.call('iommufd_device_unbind', {}, () => {
+      this.users -= 1;
+      this.context.objects.remove(this);
+    });
   }
 
   destroy(): void {
@@ -110,9 +116,11 @@ export class IommufdDevice extends IommufdObject {
    * device reserves.
    */
   attach(id: number, pasid = NO_PASID): number {
-    const hwpt = this.change(id, pasid, (table) => this.doAttach(table, pasid), true);
-    this.users += 1;
-    return hwpt;
+    return this.call('iommufd_device_attach', { pageTable: id, pasid }, () => {
+      const hwpt = this.change(id, pasid, (table) => this.doAttach(table, pasid), true);
+      this.users += 1;
+      return hwpt;
+    });
   }
 
   /**
@@ -121,15 +129,23 @@ export class IommufdDevice extends IommufdObject {
    * the old one stays.
    */
   replace(id: number, pasid = NO_PASID): number {
-    return this.change(id, pasid, (table) => this.doReplace(table, pasid), false);
+    return this.call('iommufd_device_replace', { pageTable: id, pasid }, () =>
+      this.change(id, pasid, (table) => this.doReplace(table, pasid), false),
+    );
   }
 
   /** iommufd_device_detach: DMA of the group is blocked when its last device detaches. */
   detach(pasid = NO_PASID): void {
-    const hwpt = this.removeAttachment(pasid);
-    if (hwpt === undefined) return;
-    this.putHwpt(hwpt, 1);
-    this.users -= 1;
+    this.call('iommufd_device_detach', { pasid }, () => {
+      const hwpt = this.removeAttachment(pasid);
+      if (hwpt === undefined) return;
+      this.putHwpt(hwpt, 1);
+      this.users -= 1;
+    });
+  }
+
+  private call<Result>(name: string, request: object, body: () => Result): Result {
+    return this.context.call(name, { device: this.device.name, ...request }, body);
   }
 
   /** Finds or makes the page table for `id` and hands it to `act`, which returns the one that is no longer used. */

@@ -49,35 +49,37 @@ export function hwptAlloc(
     readonly reserved?: number;
   },
 ): number {
-  refuseUnknown(request.reserved ?? 0, 0, 'HWPT_ALLOC');
-  if ((request.dataType === DATA_NONE) !== (request.data.length === 0))
-    throw new KernelError('EINVAL', 'page table data', 'a type of data goes with data, no type with none');
-  const owner = device(context, request.device);
-  const below = context.objects.find(request.pageTable);
-  const data: UserData | undefined =
-    request.data.length === 0 ? undefined : { type: request.dataType, bytes: request.data };
-  let hwpt: Hwpt;
-  if (below instanceof Ioas)
-    hwpt = allocatePaging(context.objects, owner.iommu, below, owner, request.flags, data);
-  else if (below instanceof HwptPaging)
-    hwpt = allocateNested(context.objects, owner.iommu, below, owner, request.flags, data);
-  else
-    throw new KernelError(
-      'EINVAL',
-      'no page table below',
-      below === undefined
-        ? `object ${request.pageTable} does not exist in this descriptor`
-        : `object ${request.pageTable} is a ${below.type}: name an IOAS or a nesting parent`,
-    );
-  if ((request.flags & HwptFlag.faultIdValid) !== 0) {
-    try {
-      hwpt.setFaultQueue(context.objects.get(request.faultQueue ?? 0, FaultQueue, 'a fault queue'));
-    } catch (error) {
-      context.objects.remove(hwpt);
-      throw error;
+  return context.call('IOMMU_HWPT_ALLOC', request, () => {
+    refuseUnknown(request.reserved ?? 0, 0, 'HWPT_ALLOC');
+    if ((request.dataType === DATA_NONE) !== (request.data.length === 0))
+      throw new KernelError('EINVAL', 'page table data', 'a type of data goes with data, no type with none');
+    const owner = device(context, request.device);
+    const below = context.objects.find(request.pageTable);
+    const data: UserData | undefined =
+      request.data.length === 0 ? undefined : { type: request.dataType, bytes: request.data };
+    let hwpt: Hwpt;
+    if (below instanceof Ioas)
+      hwpt = allocatePaging(context.objects, owner.iommu, below, owner, request.flags, data);
+    else if (below instanceof HwptPaging)
+      hwpt = allocateNested(context.objects, owner.iommu, below, owner, request.flags, data);
+    else
+      throw new KernelError(
+        'EINVAL',
+        'no page table below',
+        below === undefined
+          ? `object ${request.pageTable} does not exist in this descriptor`
+          : `object ${request.pageTable} is a ${below.type}: name an IOAS or a nesting parent`,
+      );
+    if ((request.flags & HwptFlag.faultIdValid) !== 0) {
+      try {
+        hwpt.setFaultQueue(context.objects.get(request.faultQueue ?? 0, FaultQueue, 'a fault queue'));
+      } catch (error) {
+        context.objects.remove(hwpt);
+        throw error;
+      }
     }
-  }
-  return hwpt.id;
+    return hwpt.id;
+  });
 }
 
 /**
@@ -98,27 +100,29 @@ export function hwptInvalidate(
   },
   handled: { count: number },
 ): void {
-  handled.count = 0;
-  refuseUnknown(request.reserved ?? 0, 0, 'HWPT_INVALIDATE');
-  const { entryCount, entryLength } = request;
-  if (entryCount > 0 && (request.entries === undefined || entryLength === 0))
-    throw new KernelError('EINVAL', 'invalidation entries', 'entries are announced, but there are none');
-  if (entryCount > MOST_INVALIDATIONS || entryLength > MOST_ENTRY_BYTES)
-    throw new KernelError(
-      'EINVAL',
-      'invalidation entries',
-      `at most ${MOST_INVALIDATIONS} entries of ${MOST_ENTRY_BYTES} bytes are taken`,
-    );
-  const object = context.objects.find(request.hwpt);
-  if (object === undefined)
-    throw new KernelError('ENOENT', 'no such object', `object ${request.hwpt} does not exist`);
-  if (!(object instanceof HwptNested))
-    throw new KernelError(
-      'EINVAL',
-      'nothing to invalidate',
-      `object ${request.hwpt} is a ${object.type}: only the user's own tables are invalidated by the user`,
-    );
-  object.invalidate({ dataType: request.dataType, entryLength, entries: request.entries ?? [] }, handled);
+  return context.call('IOMMU_HWPT_INVALIDATE', request, () => {
+    handled.count = 0;
+    refuseUnknown(request.reserved ?? 0, 0, 'HWPT_INVALIDATE');
+    const { entryCount, entryLength } = request;
+    if (entryCount > 0 && (request.entries === undefined || entryLength === 0))
+      throw new KernelError('EINVAL', 'invalidation entries', 'entries are announced, but there are none');
+    if (entryCount > MOST_INVALIDATIONS || entryLength > MOST_ENTRY_BYTES)
+      throw new KernelError(
+        'EINVAL',
+        'invalidation entries',
+        `at most ${MOST_INVALIDATIONS} entries of ${MOST_ENTRY_BYTES} bytes are taken`,
+      );
+    const object = context.objects.find(request.hwpt);
+    if (object === undefined)
+      throw new KernelError('ENOENT', 'no such object', `object ${request.hwpt} does not exist`);
+    if (!(object instanceof HwptNested))
+      throw new KernelError(
+        'EINVAL',
+        'nothing to invalidate',
+        `object ${request.hwpt} is a ${object.type}: only the user's own tables are invalidated by the user`,
+      );
+    object.invalidate({ dataType: request.dataType, entryLength, entries: request.entries ?? [] }, handled);
+  });
 }
 
 function dirtyOperations(hwpt: HwptPaging): DirtyTracking {
@@ -136,16 +140,18 @@ export function hwptSetDirtyTracking(
   context: IommufdContext,
   request: { readonly hwpt: number; readonly flags: number; readonly reserved?: number },
 ): void {
-  refuseUnknown(request.flags, 1, 'HWPT_SET_DIRTY_TRACKING');
-  refuseUnknown(request.reserved ?? 0, 0, 'HWPT_SET_DIRTY_TRACKING');
-  const hwpt = paging(context, request.hwpt);
-  const operations = dirtyOperations(hwpt);
-  const enable = request.flags === 1;
-  if (enable) {
-    for (const area of hwpt.ioas.table.allAreas())
-      operations.readAndClear(area.iova, area.last - area.iova + 1n, () => {}, false);
-  }
-  operations.setTracking(enable);
+  return context.call('IOMMU_HWPT_SET_DIRTY_TRACKING', request, () => {
+    refuseUnknown(request.flags, 1, 'HWPT_SET_DIRTY_TRACKING');
+    refuseUnknown(request.reserved ?? 0, 0, 'HWPT_SET_DIRTY_TRACKING');
+    const hwpt = paging(context, request.hwpt);
+    const operations = dirtyOperations(hwpt);
+    const enable = request.flags === 1;
+    if (enable) {
+      for (const area of hwpt.ioas.table.allAreas())
+        operations.readAndClear(area.iova, area.last - area.iova + 1n, () => {}, false);
+    }
+    operations.setTracking(enable);
+  });
 }
 
 /**
@@ -165,33 +171,35 @@ export function hwptGetDirtyBitmap(
     readonly reserved?: number;
   },
 ): BigUint64Array {
-  refuseUnknown(request.flags, 1, 'HWPT_GET_DIRTY_BITMAP');
-  refuseUnknown(request.reserved ?? 0, 0, 'HWPT_GET_DIRTY_BITMAP');
-  const hwpt = paging(context, request.hwpt);
-  const { table } = hwpt.ioas;
-  const { iova, length, pageSize } = request;
-  // Length 0 is 2^64 - 1 after subtracting one, and overflows with any address but 0.
-  const last = iova + ((length - 1n) & LAST_IOVA);
-  if (last > LAST_IOVA)
-    throw new KernelError('EOVERFLOW', 'iova wraps', `0x${iova.toString(16)} + ${length} is beyond 2^64`);
-  const end = (last + 1n) & LAST_IOVA;
-  const misfits = (alignment: bigint): boolean => ((iova | end) & (alignment - 1n)) !== 0n;
-  if (misfits(table.iovaAlignment) || pageSize === 0n || misfits(pageSize))
-    throw new KernelError(
-      'EINVAL',
-      'dirty bitmap range',
-      `0x${iova.toString(16)} + ${length} is no multiple of ${pageSize} bytes, or of the smallest page`,
-    );
-  const operations = dirtyOperations(hwpt);
-  const bitmap = new IovaBitmap(iova, length, pageSize);
-  for (const slice of table.coveredPrefix(iova, length).slices)
-    operations.readAndClear(
-      slice.iova,
-      slice.last - slice.iova + 1n,
-      (start, bytes) => bitmap.record(start, bytes),
-      request.flags === 1,
-    );
-  return bitmap.words;
+  return context.call('IOMMU_HWPT_GET_DIRTY_BITMAP', request, () => {
+    refuseUnknown(request.flags, 1, 'HWPT_GET_DIRTY_BITMAP');
+    refuseUnknown(request.reserved ?? 0, 0, 'HWPT_GET_DIRTY_BITMAP');
+    const hwpt = paging(context, request.hwpt);
+    const { table } = hwpt.ioas;
+    const { iova, length, pageSize } = request;
+    // Length 0 is 2^64 - 1 after subtracting one, and overflows with any address but 0.
+    const last = iova + ((length - 1n) & LAST_IOVA);
+    if (last > LAST_IOVA)
+      throw new KernelError('EOVERFLOW', 'iova wraps', `0x${iova.toString(16)} + ${length} is beyond 2^64`);
+    const end = (last + 1n) & LAST_IOVA;
+    const misfits = (alignment: bigint): boolean => ((iova | end) & (alignment - 1n)) !== 0n;
+    if (misfits(table.iovaAlignment) || pageSize === 0n || misfits(pageSize))
+      throw new KernelError(
+        'EINVAL',
+        'dirty bitmap range',
+        `0x${iova.toString(16)} + ${length} is no multiple of ${pageSize} bytes, or of the smallest page`,
+      );
+    const operations = dirtyOperations(hwpt);
+    const bitmap = new IovaBitmap(iova, length, pageSize);
+    for (const slice of table.coveredPrefix(iova, length).slices)
+      operations.readAndClear(
+        slice.iova,
+        slice.last - slice.iova + 1n,
+        (start, bytes) => bitmap.record(start, bytes),
+        request.flags === 1,
+      );
+    return bitmap.words;
+  });
 }
 
 export interface HardwareInfoAnswer {
@@ -215,42 +223,48 @@ export function getHardwareInfo(
     readonly reserved?: number;
   },
 ): HardwareInfoAnswer {
-  refuseUnknown(request.flags, 1, 'GET_HW_INFO');
-  refuseUnknown(request.reserved ?? 0, 0, 'GET_HW_INFO');
-  const bound = device(context, request.device);
-  const { iommu } = bound;
-  // A wish for a type counts only with the flag that says so.
-  const info = iommu.hardwareInfo(bound.device, request.flags === 1 ? (request.type ?? 0) : 0);
-  const pasid = iommu.pasidSupport(bound.device);
-  const capability = (holds: boolean, bit: number): number => (holds ? bit : 0);
-  return {
-    type: info.type,
-    bytes: info.bytes.subarray(0, Math.min(request.room, info.bytes.length)),
-    length: info.bytes.length,
-    pasidBits: pasid.count === 0 ? 0 : 31 - Math.clz32(pasid.count),
-    capabilities:
-      capability(iommu.canTrackDirty(bound.device), HardwareCapability.dirtyTracking) |
-      capability(pasid.execute, HardwareCapability.pasidExecute) |
-      capability(pasid.privileged, HardwareCapability.pasidPrivileged) |
-      capability(!iommu.hasAts(bound.device), HardwareCapability.atsNotSupported),
-  };
+  return context.call('IOMMU_GET_HW_INFO', request, () => {
+    refuseUnknown(request.flags, 1, 'GET_HW_INFO');
+    refuseUnknown(request.reserved ?? 0, 0, 'GET_HW_INFO');
+    const bound = device(context, request.device);
+    const { iommu } = bound;
+    // A wish for a type counts only with the flag that says so.
+    const info = iommu.hardwareInfo(bound.device, request.flags === 1 ? (request.type ?? 0) : 0);
+    const pasid = iommu.pasidSupport(bound.device);
+    const capability = (holds: boolean, bit: number): number => (holds ? bit : 0);
+    return {
+      type: info.type,
+      bytes: info.bytes.subarray(0, Math.min(request.room, info.bytes.length)),
+      length: info.bytes.length,
+      pasidBits: pasid.count === 0 ? 0 : 31 - Math.clz32(pasid.count),
+      capabilities:
+        capability(iommu.canTrackDirty(bound.device), HardwareCapability.dirtyTracking) |
+        capability(pasid.execute, HardwareCapability.pasidExecute) |
+        capability(pasid.privileged, HardwareCapability.pasidPrivileged) |
+        capability(!iommu.hasAts(bound.device), HardwareCapability.atsNotSupported),
+    };
+  });
 }
 
 /** FAULT_QUEUE_ALLOC: the object, whose descriptor is `file`. @throws KernelError EOPNOTSUPP */
 export function faultQueueAlloc(context: IommufdContext, request: { readonly flags: number }): FaultQueue {
-  refuseUnknown(request.flags, 0, 'FAULT_QUEUE_ALLOC');
-  return context.createFaultQueue();
+  return context.call('IOMMU_FAULT_QUEUE_ALLOC', request, () => {
+    refuseUnknown(request.flags, 0, 'FAULT_QUEUE_ALLOC');
+    return context.createFaultQueue();
+  });
 }
 
 /** DESTROY. @throws KernelError ENOENT, EBUSY */
 export function destroy(context: IommufdContext, id: number): void {
-  context.objects.destroy(id);
+  context.call('IOMMU_DESTROY', { id }, () => context.objects.destroy(id));
 }
 
 /** IOAS_ALLOC. @returns the number. @throws KernelError EOPNOTSUPP */
 export function ioasAlloc(context: IommufdContext, request: { readonly flags: number }): number {
-  refuseUnknown(request.flags, 0, 'IOAS_ALLOC');
-  return context.createIoas().id;
+  return context.call('IOMMU_IOAS_ALLOC', request, () => {
+    refuseUnknown(request.flags, 0, 'IOAS_ALLOC');
+    return context.createIoas().id;
+  });
 }
 
 /** VIOMMU_ALLOC: no kind of virtual IOMMU exists for VT-d. @throws KernelError ENOENT, EOPNOTSUPP */

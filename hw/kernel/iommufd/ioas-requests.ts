@@ -110,16 +110,18 @@ export function ioasMap(
   process: Process,
   request: MapRequest & { readonly userVa: bigint },
 ): bigint {
-  refuseUnknown(request.flags, MAP_FLAGS, 'IOAS_MAP');
-  refuseUnknown(request.reserved ?? 0, 0, 'IOAS_MAP');
-  tooLarge(request.iova, request.length);
-  const prot = protection(request.flags);
-  const ioas = context.ioas(request.ioas);
-  return mapUserMemory(context, process, ioas, {
-    userVa: request.userVa,
-    length: request.length,
-    iova: (request.flags & MapFlag.fixedIova) !== 0 ? request.iova : undefined,
-    prot,
+  return context.call('IOMMU_IOAS_MAP', request, () => {
+    refuseUnknown(request.flags, MAP_FLAGS, 'IOAS_MAP');
+    refuseUnknown(request.reserved ?? 0, 0, 'IOAS_MAP');
+    tooLarge(request.iova, request.length);
+    const prot = protection(request.flags);
+    const ioas = context.ioas(request.ioas);
+    return mapUserMemory(context, process, ioas, {
+      userVa: request.userVa,
+      length: request.length,
+      iova: (request.flags & MapFlag.fixedIova) !== 0 ? request.iova : undefined,
+      prot,
+    });
   });
 }
 
@@ -132,25 +134,27 @@ export function ioasMapFile(
   process: Process,
   request: MapRequest & { readonly descriptor: number; readonly start: bigint },
 ): bigint {
-  refuseUnknown(request.flags, MAP_FLAGS, 'IOAS_MAP_FILE');
-  tooLarge(request.iova, request.length);
-  const prot = protection(request.flags);
-  const ioas = context.ioas(request.ioas);
-  const object: OpenFileObject = process.descriptors.file(request.descriptor).object;
-  const slice = makePages(
-    context,
-    process,
-    (firstPage) => ({
-      kind: 'file',
-      file: object instanceof MemoryFile ? object.get() : undefined,
-      firstPage,
-    }),
-    request.start,
-    request.length,
-    (prot & IommuProt.write) !== 0,
-  );
-  const iova = (request.flags & MapFlag.fixedIova) !== 0 ? request.iova : undefined;
-  return mapSlice(ioas, slice, iova, prot);
+  return context.call('IOMMU_IOAS_MAP_FILE', request, () => {
+    refuseUnknown(request.flags, MAP_FLAGS, 'IOAS_MAP_FILE');
+    tooLarge(request.iova, request.length);
+    const prot = protection(request.flags);
+    const ioas = context.ioas(request.ioas);
+    const object: OpenFileObject = process.descriptors.file(request.descriptor).object;
+    const slice = makePages(
+      context,
+      process,
+      (firstPage) => ({
+        kind: 'file',
+        file: object instanceof MemoryFile ? object.get() : undefined,
+        firstPage,
+      }),
+      request.start,
+      request.length,
+      (prot & IommuProt.write) !== 0,
+    );
+    const iova = (request.flags & MapFlag.fixedIova) !== 0 ? request.iova : undefined;
+    return mapSlice(ioas, slice, iova, prot);
+  });
 }
 
 /** IOAS_COPY: shows what one IOAS maps in another (or the same) as well. @returns the address in the target. */
@@ -165,13 +169,15 @@ export function ioasCopy(
     readonly sourceIova: bigint;
   },
 ): bigint {
-  refuseUnknown(request.flags, MAP_FLAGS, 'IOAS_COPY');
-  tooLarge(request.length, request.sourceIova, request.targetIova);
-  const prot = protection(request.flags);
-  const slices = context.ioas(request.source).table.slices(request.sourceIova, request.length);
-  const target = context.ioas(request.target);
-  const iova = (request.flags & MapFlag.fixedIova) !== 0 ? request.targetIova : undefined;
-  return target.table.map(slices, request.length, iova, prot);
+  return context.call('IOMMU_IOAS_COPY', request, () => {
+    refuseUnknown(request.flags, MAP_FLAGS, 'IOAS_COPY');
+    tooLarge(request.length, request.sourceIova, request.targetIova);
+    const prot = protection(request.flags);
+    const slices = context.ioas(request.source).table.slices(request.sourceIova, request.length);
+    const target = context.ioas(request.target);
+    const iova = (request.flags & MapFlag.fixedIova) !== 0 ? request.targetIova : undefined;
+    return target.table.map(slices, request.length, iova, prot);
+  });
 }
 
 /** IOAS_UNMAP: 0 and 2^64 - 1 mean everything. @returns bytes unmapped. @throws KernelError ENOENT for nothing */
@@ -179,13 +185,19 @@ export function ioasUnmap(
   context: IommufdContext,
   request: { readonly ioas: number; readonly iova: bigint; readonly length: bigint },
 ): bigint {
-  const { table } = context.ioas(request.ioas);
-  if (request.iova === 0n && request.length === LAST_IOVA) return table.unmapAll();
-  tooLarge(request.iova, request.length);
-  const unmapped = table.unmap(request.iova, request.length);
-  if (unmapped === 0n)
-    throw new KernelError('ENOENT', 'nothing mapped', `nothing is mapped at 0x${request.iova.toString(16)}`);
-  return unmapped;
+  return context.call('IOMMU_IOAS_UNMAP', request, () => {
+    const { table } = context.ioas(request.ioas);
+    if (request.iova === 0n && request.length === LAST_IOVA) return table.unmapAll();
+    tooLarge(request.iova, request.length);
+    const unmapped = table.unmap(request.iova, request.length);
+    if (unmapped === 0n)
+      throw new KernelError(
+        'ENOENT',
+        'nothing mapped',
+        `nothing is mapped at 0x${request.iova.toString(16)}`,
+      );
+    return unmapped;
+  });
 }
 
 /** IOAS_IOVA_RANGES. The caller gives as many as there is room for, and EMSGSIZE when there are more. */
@@ -193,9 +205,11 @@ export function ioasIovaRanges(
   context: IommufdContext,
   request: { readonly ioas: number; readonly reserved?: number },
 ): { ranges: { start: bigint; last: bigint }[]; alignment: bigint } {
-  refuseUnknown(request.reserved ?? 0, 0, 'IOAS_IOVA_RANGES');
-  const { table } = context.ioas(request.ioas);
-  return { ranges: table.freeRanges(), alignment: table.iovaAlignment };
+  return context.call('IOMMU_IOAS_IOVA_RANGES', request, () => {
+    refuseUnknown(request.reserved ?? 0, 0, 'IOAS_IOVA_RANGES');
+    const { table } = context.ioas(request.ioas);
+    return { ranges: table.freeRanges(), alignment: table.iovaAlignment };
+  });
 }
 
 /** What fits of a list is written; a longer one is EMSGSIZE, with the length needed. @throws KernelError EMSGSIZE */
@@ -213,19 +227,21 @@ export function ioasAllowIovas(
     readonly ranges: readonly { readonly start: bigint; readonly last: bigint }[];
   },
 ): void {
-  refuseUnknown(request.reserved ?? 0, 0, 'IOAS_ALLOW_IOVAS');
-  const { table } = context.ioas(request.ioas);
-  const allowed = new IovaRanges();
-  for (const { start, last } of request.ranges) {
-    if (start >= last || allowed.firstIntersecting(start, last) !== undefined)
-      throw new KernelError(
-        'EINVAL',
-        'allowed ranges',
-        `0x${start.toString(16)} to 0x${last.toString(16)} is empty or overlaps another`,
-      );
-    allowed.add(start, last);
-  }
-  table.allow(allowed);
+  return context.call('IOMMU_IOAS_ALLOW_IOVAS', request, () => {
+    refuseUnknown(request.reserved ?? 0, 0, 'IOAS_ALLOW_IOVAS');
+    const { table } = context.ioas(request.ioas);
+    const allowed = new IovaRanges();
+    for (const { start, last } of request.ranges) {
+      if (start >= last || allowed.firstIntersecting(start, last) !== undefined)
+        throw new KernelError(
+          'EINVAL',
+          'allowed ranges',
+          `0x${start.toString(16)} to 0x${last.toString(16)} is empty or overlaps another`,
+        );
+      allowed.add(start, last);
+    }
+    table.allow(allowed);
+  });
 }
 
 /** IOMMU_OPTION_*. */
@@ -243,16 +259,18 @@ export function option(
     readonly reserved?: number;
   },
 ): bigint | undefined {
-  refuseUnknown(request.reserved ?? 0, 0, 'OPTION');
-  switch (request.option) {
-    case OptionId.rlimitMode:
-      refuseUnknown(request.object, 0, 'OPTION RLIMIT_MODE has no object');
-      return rlimitMode(context, process, request.operation, request.value);
-    case OptionId.hugePages:
-      return hugePages(context.ioas(request.object), request.operation, request.value);
-    default:
-      throw new KernelError('EOPNOTSUPP', 'unknown option', `option ${request.option} is not known`);
-  }
+  return context.call('IOMMU_OPTION', request, () => {
+    refuseUnknown(request.reserved ?? 0, 0, 'OPTION');
+    switch (request.option) {
+      case OptionId.rlimitMode:
+        refuseUnknown(request.object, 0, 'OPTION RLIMIT_MODE has no object');
+        return rlimitMode(context, process, request.operation, request.value);
+      case OptionId.hugePages:
+        return hugePages(context.ioas(request.object), request.operation, request.value);
+      default:
+        throw new KernelError('EOPNOTSUPP', 'unknown option', `option ${request.option} is not known`);
+    }
+  });
 }
 
 function rlimitMode(
@@ -298,25 +316,27 @@ export function ioasChangeProcess(
   process: Process,
   request: { readonly reserved?: number },
 ): void {
-  refuseUnknown(request.reserved ?? 0, 0, 'IOAS_CHANGE_PROCESS');
-  const all = new Set<SharedPages>();
-  for (const object of context.objects.all) {
-    if (object.type !== 'ioas') continue;
-    for (const area of (object as Ioas).table.allAreas()) {
-      if (!area.pages.isFile)
-        throw new KernelError(
-          'EINVAL',
-          'memory of the old process',
-          'only mappings of files can move to another process',
-        );
-      all.add(area.pages);
+  return context.call('IOMMU_IOAS_CHANGE_PROCESS', request, () => {
+    refuseUnknown(request.reserved ?? 0, 0, 'IOAS_CHANGE_PROCESS');
+    const all = new Set<SharedPages>();
+    for (const object of context.objects.all) {
+      if (object.type !== 'ioas') continue;
+      for (const area of (object as Ioas).table.allAreas()) {
+        if (!area.pages.isFile)
+          throw new KernelError(
+            'EINVAL',
+            'memory of the old process',
+            'only mappings of files can move to another process',
+          );
+        all.add(area.pages);
+      }
     }
-  }
-  const moved: [SharedPages, Process][] = [];
-  try {
-    for (const pages of all) moved.push([pages, pages.moveTo(process)]);
-  } catch (error) {
-    for (const [pages, before] of moved.reverse()) pages.moveTo(before);
-    throw error;
-  }
+    const moved: [SharedPages, Process][] = [];
+    try {
+      for (const pages of all) moved.push([pages, pages.moveTo(process)]);
+    } catch (error) {
+      for (const [pages, before] of moved.reverse()) pages.moveTo(before);
+      throw error;
+    }
+  });
 }

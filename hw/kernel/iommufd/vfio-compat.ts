@@ -42,19 +42,25 @@ export function vfioIoas(
   context: IommufdContext,
   request: { readonly operation: number; readonly ioas: number; readonly reserved?: number },
 ): number | undefined {
-  if ((request.reserved ?? 0) === 0) {
-    switch (request.operation) {
-      case VfioIoasOperation.get:
-        return compatibilityIoas(context).id;
-      case VfioIoasOperation.set:
-        context.vfioIoas = context.ioas(request.ioas);
-        return undefined;
-      case VfioIoasOperation.clear:
-        context.vfioIoas = undefined;
-        return undefined;
+  return context.call('IOMMU_VFIO_IOAS', request, () => {
+    if ((request.reserved ?? 0) === 0) {
+      switch (request.operation) {
+        case VfioIoasOperation.get:
+          return compatibilityIoas(context).id;
+        case VfioIoasOperation.set:
+          context.vfioIoas = context.ioas(request.ioas);
+          return undefined;
+        case VfioIoasOperation.clear:
+          context.vfioIoas = undefined;
+          return undefined;
+      }
     }
-  }
-  throw new KernelError('EOPNOTSUPP', 'unknown operation', `VFIO_IOAS has no operation ${request.operation}`);
+    throw new KernelError(
+      'EOPNOTSUPP',
+      'unknown operation',
+      `VFIO_IOAS has no operation ${request.operation}`,
+    );
+  });
 }
 
 /** A group joins: there is an IOAS from now on. @throws KernelError EINVAL when a group without IOMMU is here. */
@@ -88,10 +94,12 @@ export function checkExtension(context: IommufdContext, extension: number): numb
  * @throws KernelError EINVAL for other types, or when page tables hold mappings with large pages; ENODEV before a group.
  */
 export function setIommu(context: IommufdContext, type: number): void {
-  if ((type !== Extension.TYPE1_IOMMU && type !== Extension.TYPE1v2_IOMMU) || context.noIommuMode)
-    throw new KernelError('EINVAL', 'IOMMU type', `type ${type} is not offered by IOMMUFD`);
-  const { table } = compatibilityIoas(context);
-  if (type === Extension.TYPE1_IOMMU) table.setLargePages(false);
+  return context.call('VFIO_SET_IOMMU', { type }, () => {
+    if ((type !== Extension.TYPE1_IOMMU && type !== Extension.TYPE1v2_IOMMU) || context.noIommuMode)
+      throw new KernelError('EINVAL', 'IOMMU type', `type ${type} is not offered by IOMMUFD`);
+    const { table } = compatibilityIoas(context);
+    if (type === Extension.TYPE1_IOMMU) table.setLargePages(false);
+  });
 }
 
 export interface CompatibilityInfo {
@@ -134,15 +142,17 @@ export function mapDma(
     readonly size: bigint;
   },
 ): void {
-  checkRequest(request.argsz, StructureBytes.mapDma, request.flags, MAP_READ | MAP_WRITE);
-  const prot =
-    ((request.flags & MAP_READ) !== 0 ? IommuProt.read : 0) |
-    ((request.flags & MAP_WRITE) !== 0 ? IommuProt.write : 0);
-  mapUserMemory(context, process, compatibilityIoas(context), {
-    userVa: request.vaddr,
-    length: request.size,
-    iova: request.iova,
-    prot,
+  return context.call('VFIO_IOMMU_MAP_DMA', request, () => {
+    checkRequest(request.argsz, StructureBytes.mapDma, request.flags, MAP_READ | MAP_WRITE);
+    const prot =
+      ((request.flags & MAP_READ) !== 0 ? IommuProt.read : 0) |
+      ((request.flags & MAP_WRITE) !== 0 ? IommuProt.write : 0);
+    mapUserMemory(context, process, compatibilityIoas(context), {
+      userVa: request.vaddr,
+      length: request.size,
+      iova: request.iova,
+      prot,
+    });
   });
 }
 
@@ -161,25 +171,27 @@ export function unmapDma(
   request: { readonly argsz: number; readonly flags: number; readonly iova: bigint },
   written: UnmapSize,
 ): void {
-  checkRequest(request.argsz, StructureBytes.unmapDma, request.flags, UNMAP_ALL);
-  const { table } = compatibilityIoas(context);
-  const { iova } = request;
-  const { size } = written;
-  const all = (request.flags & UNMAP_ALL) !== 0;
-  if (all && (iova !== 0n || size !== 0n))
-    throw new KernelError('EINVAL', 'unmap everything', 'ALL takes neither address nor size');
-  if (!all && !table.largePages) {
-    const cuts = [(iova + size - 1n) & LAST_IOVA];
-    if (iova !== 0n) cuts.push(iova - 1n);
-    table.cut(cuts);
-  }
-  const progress: UnmapProgress = { unmapped: 0n };
-  try {
-    if (all) table.unmapAll(progress);
-    else table.unmap(iova, size, progress);
-  } finally {
-    written.size = progress.unmapped;
-  }
+  return context.call('VFIO_IOMMU_UNMAP_DMA', { ...request, size: written.size }, () => {
+    checkRequest(request.argsz, StructureBytes.unmapDma, request.flags, UNMAP_ALL);
+    const { table } = compatibilityIoas(context);
+    const { iova } = request;
+    const { size } = written;
+    const all = (request.flags & UNMAP_ALL) !== 0;
+    if (all && (iova !== 0n || size !== 0n))
+      throw new KernelError('EINVAL', 'unmap everything', 'ALL takes neither address nor size');
+    if (!all && !table.largePages) {
+      const cuts = [(iova + size - 1n) & LAST_IOVA];
+      if (iova !== 0n) cuts.push(iova - 1n);
+      table.cut(cuts);
+    }
+    const progress: UnmapProgress = { unmapped: 0n };
+    try {
+      if (all) table.unmapAll(progress);
+      else table.unmap(iova, size, progress);
+    } finally {
+      written.size = progress.unmapped;
+    }
+  });
 }
 
 function checkRequest(argsz: number, bytes: number, flags: number, known: number): void {
