@@ -7,7 +7,8 @@
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import type { Frame, Page } from '../memory/types.ts';
 import type { Trace } from '../trace.ts';
-import { Access, ANY_EXECUTE, ANY_PRIVILEGED, ANY_WRITE, privileged } from './access.ts';
+import { ANY_EXECUTE, ANY_PRIVILEGED, ANY_WRITE } from './access.ts';
+import { type AtsRequest, AtsRequests, type AtsTranslation } from './ats-requests.ts';
 import { InterruptCache } from './caches/interrupt-cache.ts';
 import { Iotlb } from './caches/iotlb.ts';
 import { PagingCache } from './caches/paging-cache.ts';
@@ -16,7 +17,7 @@ import { Tags } from './caches/tags.ts';
 import { capabilitiesOf, type UnitConfiguration } from './configuration.ts';
 import type { PageGroupResponse } from './descriptor-execution.ts';
 import { decodeDescriptor } from './descriptors.ts';
-import { Fault, faultMeaning } from './fault-reasons.ts';
+import { faultMeaning } from './fault-reasons.ts';
 import { type FaultingRequest, FaultLog } from './faults.ts';
 import {
   type BlockedInterrupt,
@@ -60,40 +61,6 @@ export interface UnitCaches {
   readonly interrupts: InterruptCache;
 }
 
-/** A translation that an ATS completion carries. Rights are false where nothing is granted. */
-export interface AtsTranslation {
-  /** Size of the page in bytes: 4 KiB, 2 MiB or 1 GiB. */
-  readonly sizeBytes: number;
-  readonly physical: bigint;
-  readonly read: boolean;
-  readonly write: boolean;
-  readonly execute: boolean;
-}
-
-/** What an ATS translation request asks for. */
-export interface AtsRequest {
-  readonly requesterId: number;
-  /** -1: none. */
-  readonly pasid: number;
-  readonly address: bigint;
-  /** The device promises not to write. */
-  readonly noWrite: boolean;
-  readonly privileged: boolean;
-  readonly execute: boolean;
-}
-
-/** Faults of a translation request that mean "no rights here", which the completion says without a record. */
-const MERELY_NO_RIGHTS: ReadonlySet<number> = new Set([
-  Fault.write,
-  Fault.read,
-  Fault.scalableWrite,
-  Fault.scalableRead,
-  Fault.secondLevelNotPresent,
-  Fault.firstLevelNotPresent,
-  Fault.userToSupervisor,
-  Fault.execute,
-]);
-
 const COMMANDED_LEVELS = GlobalBit.queuedInvalidation | GlobalBit.interruptRemapping | GlobalBit.translation;
 
 export class VtdUnit {
@@ -115,6 +82,7 @@ export class VtdUnit {
   private readonly registerInvalidation: RegisterInvalidation;
   private readonly remapper: InterruptRemapper;
   private readonly pageRequests: PageRequestQueue;
+  private readonly requests: AtsRequests;
   /** What happens after software wrote a word, by offset. */
   private readonly effects: ReadonlyMap<number, (value: number) => void>;
 
@@ -152,6 +120,12 @@ export class VtdUnit {
     this.registerInvalidation = new RegisterInvalidation(configuration, this.file, this.invalidator);
     this.remapper = new InterruptRemapper(configuration, memory, this.caches.interrupts);
     this.pageRequests = new PageRequestQueue(this.file, memory, send);
+    this.requests = new AtsRequests(
+      this.translator,
+      this.protectedMemory,
+      this.pageRequests,
+      (reason, faultDisable, request) => this.report(reason, faultDisable, request),
+    );
     this.queue = new InvalidationQueue(
       configuration,
       this.file,
@@ -341,50 +315,7 @@ export class VtdUnit {
 
   /** An ATS translation request for the page that holds the address. */
   translationRequest(request: AtsRequest): AtsTranslation {
-    const pageHigh = Number(BigInt.asIntN(32, request.address >> 32n));
-    const pageLow = Number((request.address >> 12n) & 0xfffffn);
-    const nothing = { sizeBytes: 4096, physical: 0n, read: false, write: false, execute: false };
-    const translator = this.translator;
-    if (!translator.enabled) return nothing;
-    const ask = (access: number): boolean => {
-      const wanted = request.privileged ? privileged(access) : access;
-      const { requesterId, pasid } = request;
-      const reason = translator.translationRequest(requesterId, pasid, pageHigh, pageLow, wanted);
-      if (reason === 0) return true;
-      refusal = reason;
-      return false;
-    };
-    let refusal = 0;
-    // A page of the interrupt range holds no memory: there is nothing to cache.
-    if (pageLow >>> 8 === 0xfee && pageHigh === 0 && request.pasid < 0) return nothing;
-    const read = ask(Access.read);
-    const place = (): AtsTranslation => {
-      const sizeBytes = [0x1000, 0x200000, 0x40000000][translator.size];
-      const address = (BigInt(translator.frameHigh) << 32n) | (BigInt(translator.frameLow) << 12n);
-      return { ...nothing, sizeBytes, physical: address & ~BigInt(sizeBytes - 1) };
-    };
-    let found = read ? place() : nothing;
-    const firstRefusal = refusal;
-    const write = !request.noWrite && ask(Access.write);
-    if (write && !read) found = place();
-    if (read || write) {
-      const execute = read && request.execute && ask(Access.execute);
-      return { ...found, read, write, execute };
-    }
-    if (firstRefusal !== ABORTED && !MERELY_NO_RIGHTS.has(firstRefusal)) {
-      this.report(firstRefusal, translator.faultDisable, {
-        requesterId: request.requesterId,
-        pasid: request.pasid,
-        addressHigh: pageHigh,
-        addressLow: pageLow << 12,
-        read: true,
-        typeHigh: false,
-        privileged: request.privileged,
-        execute: request.execute,
-        addressType: RequestKind.translation,
-      });
-    }
-    return nothing;
+    return this.requests.translation(request);
   }
 
   /** Tests a request whose address the device has translated before (ATS). 0, a fault reason, or ABORTED. */
@@ -395,42 +326,13 @@ export class VtdUnit {
     pageLow: number,
     access: number,
   ): number {
-    if (!this.translator.enabled) return ABORTED;
-    let reason = this.translator.admit(requesterId, pasid, RequestKind.translated);
-    if (reason === 0 && this.protectedMemory.covers(pageHigh, pageLow)) reason = ABORTED;
-    if (reason === 0 || reason === ABORTED) return reason;
-    this.report(reason, this.translator.faultDisable, {
-      requesterId,
-      pasid,
-      addressHigh: pageHigh,
-      addressLow: pageLow << 12,
-      read: (access & ANY_WRITE) === 0,
-      typeHigh: false,
-      privileged: (access & ANY_PRIVILEGED) !== 0,
-      execute: false,
-      addressType: RequestKind.translated,
-    });
-    return reason;
+    return this.requests.admitTranslated(requesterId, pasid, pageHigh, pageLow, access);
   }
 
   /** A page request (PRI). False: it is answered with "invalid request" or "failure" at once. */
   pageRequest(request: PageRequest): boolean {
-    if (!this.capabilities.pageRequests || !this.translator.enabled) return false;
-    const reason = this.translator.admit(request.requesterId, request.pasid, RequestKind.page);
-    if (reason === 0) return this.pageRequests.add(request);
-    if (reason === ABORTED) return false;
-    this.report(reason, this.translator.faultDisable, {
-      requesterId: request.requesterId,
-      pasid: request.pasid,
-      addressHigh: Number(BigInt.asIntN(32, request.address >> 32n)),
-      addressLow: Number(BigInt.asIntN(32, request.address)),
-      read: false,
-      typeHigh: true,
-      privileged: request.privileged,
-      execute: request.execute,
-      addressType: RequestKind.untranslated,
-    });
-    return false;
+    if (!this.capabilities.pageRequests) return false;
+    return this.requests.page(request);
   }
 
   /** A device's message interrupt: a DWORD write to 0xfee00000-0xfeefffff. False: blocked. */
