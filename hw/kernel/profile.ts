@@ -214,7 +214,22 @@ const QUIRKS_5_15 = [
   },
 ] as const satisfies readonly KernelQuirk[];
 
-export type QuirkName = (typeof QUIRKS_5_15)[number]['name'];
+/** Of VFIO type1 and the mdev core, in every generation. */
+const QUIRKS_VFIO = [
+  {
+    name: 'type1-dirty-stale-bits',
+    effect:
+      'GET_BITMAP shifts the bitmap of a mapping in place when it does not start on a word of the request, and clears only the bits of the mapping afterwards: those shifted out behind it stay, and show up further on in later answers.',
+    source: 'drivers/vfio/vfio_iommu_type1.c, seen on a running 7.2',
+  },
+  {
+    name: 'mdev-uuid-tail',
+    effect: 'The 37th character of a write to an mdev create file is ignored, whatever it is.',
+    source: 'drivers/vfio/mdev/mdev_sysfs.c, seen on a running 7.2',
+  },
+] as const satisfies readonly KernelQuirk[];
+
+export type QuirkName = (typeof QUIRKS_5_15)[number]['name'] | (typeof QUIRKS_VFIO)[number]['name'];
 
 const LINUX_5_15: KernelProfile = {
   name: '5.15',
@@ -255,7 +270,7 @@ const LINUX_5_15: KernelProfile = {
   mdevInstanceCount: 'driver',
   iommufd: false,
   ioasidAllocator: true,
-  quirks: QUIRKS_5_15,
+  quirks: [...QUIRKS_5_15, ...QUIRKS_VFIO],
 };
 
 const LINUX_6_1: KernelProfile = {
@@ -275,7 +290,7 @@ const LINUX_6_1: KernelProfile = {
   notAContainerErrno: 'EBADFD',
   mdevIommuDevice: false,
   mdevInstanceCount: 'core',
-  quirks: [],
+  quirks: QUIRKS_VFIO,
 };
 
 const LINUX_7_2: KernelProfile = {

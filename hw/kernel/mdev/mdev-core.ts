@@ -212,6 +212,7 @@ export class MdevCore {
     if (profile.mdevIommuDevice) {
       const group = core.allocateGroup();
       core.addDevice(group, device);
+      log(`vfio_mdev ${device.name}: Adding to iommu group ${group.id}`);
       log(`vfio_mdev ${device.name}: MDEV: group_id = ${group.id}`);
     }
     try {

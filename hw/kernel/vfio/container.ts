@@ -5,14 +5,9 @@ import { KernelError } from '../errno.ts';
 import type { OpenFileObject } from '../process/file.ts';
 import type { Process } from '../process/process.ts';
 import type { VfioGroup } from './group.ts';
+import type { DirtyPagesRequest, MapDmaRequest, Type1Info, UnmapDmaRequest } from './type1/requests.ts';
 import type { ContainerGroup, Type1Environment } from './type1/state.ts';
-import {
-  type DirtyPagesRequest,
-  type MapDmaRequest,
-  Type1,
-  type Type1Info,
-  type UnmapDmaRequest,
-} from './type1/type1.ts';
+import { Type1 } from './type1/type1.ts';
 import { Extension } from './uapi.ts';
 
 const API_VERSION = 0;

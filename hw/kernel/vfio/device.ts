@@ -77,7 +77,7 @@ export class VfioDevice {
   private gone: Completion | undefined;
 
   /** Driver that offers it, for the kernel log. */
-  private readonly driverName: string;
+  readonly driverName: string;
 
   constructor(
     device: Device,

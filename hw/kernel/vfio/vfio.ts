@@ -60,6 +60,7 @@ export class Vfio {
         );
       iommuGroup = core.allocateGroup(EMULATED_GROUP_NAME);
       core.addDevice(iommuGroup, device.device);
+      this.environment.log(`${device.driverName} ${device.name}: Adding to iommu group ${iommuGroup.id}`);
     }
     let group = this.byIommuGroup.get(iommuGroup);
     if (group === undefined) {
@@ -89,7 +90,11 @@ export class Vfio {
           this.byIommuGroup.delete(group.iommuGroup);
           group.kill();
         }
-        if (device.type === 'emulated') this.environment.core.removeDevice(device.device);
+        if (device.type === 'emulated' && group !== undefined) {
+          const left = group.iommuGroup.id;
+          this.environment.log(`${device.driverName} ${device.name}: Removing from iommu group ${left}`);
+          this.environment.core.removeDevice(device.device);
+        }
       }
       device.group = undefined;
       finished.complete();

@@ -63,7 +63,15 @@ class Replay {
 
   constructor(transcript: Transcript) {
     this.transcript = transcript;
-    this.world = new ReplayWorld(transcript.header);
+    try {
+      this.world = new ReplayWorld(transcript.header);
+    } catch (error) {
+      if (!(error instanceof KernelError || error instanceof RangeError)) throw error;
+      throw fileError(`the header describes no machine that boots: ${error.message}`, {
+        file: transcript.file,
+        line: 1,
+      });
+    }
   }
 
   perform(operation: TranscriptOperation): OperationResult {
@@ -83,11 +91,11 @@ class Replay {
     if (args.concurrent === true) {
       caller.waiting = {
         completion: new kernel.Completion(),
-        result: () => this.runNow(handler, args, caller),
+        result: () => this.runNow(handler, args, caller, operation.line),
       };
       return BLOCKED;
     }
-    return this.runNow(handler, args, caller);
+    return this.runNow(handler, args, caller, operation.line);
   }
 
   /** Waiting processes go on, one after the other: the engine has one thread. */
@@ -111,13 +119,14 @@ class Replay {
     return waiting.result();
   }
 
-  private runNow(handler: Handler, args: JsonObject, caller: ReplayProcess): OperationResult {
+  private runNow(handler: Handler, args: JsonObject, caller: ReplayProcess, line: number): OperationResult {
     const call = this.callBy(caller, args);
     const { out } = call;
     let result: number | Pending | undefined;
     try {
       result = handler(this.world, call);
     } catch (error) {
+      if (error instanceof RangeError) throw this.senseless(line, error.message);
       // A symbol whose creation failed stands for -1.
       if (typeof args.as === 'string' && !caller.symbols.has(args.as)) caller.symbols.set(args.as, -1);
       return failure(error, out);
@@ -132,6 +141,10 @@ class Replay {
   private callBy(caller: ReplayProcess, args: JsonObject): Call {
     const { process, symbols } = caller;
     return { process, symbols, args: new Arguments(args, symbols), out: {} };
+  }
+
+  private senseless(line: number, why: string): Error {
+    return fileError(`the operation makes no sense: ${why}`, { file: this.transcript.file, line });
   }
 
   private process(args: JsonObject, operation: string): ReplayProcess {

@@ -149,7 +149,8 @@ export function collectDirty(state: Type1State, first: number, end: number, user
   ) {
     copyBits(state, slot, first, user);
     const bitmap = state.dirtyBitmaps.get(slot);
-    if (bitmap !== undefined) clearBits(bitmap, mappings.pages(slot));
+    if (bitmap !== undefined)
+      clearBits(bitmap, state.keepsStaleBits ? mappings.pages(slot) : bitmap.length * 32);
     addPinned(state, slot);
   }
 }

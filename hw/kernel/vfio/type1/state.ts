@@ -8,7 +8,7 @@ import { KernelError } from '../../errno.ts';
 import type { AuxiliaryDomains, IommuCore, IommuDomain, IommuGroup } from '../../iommu/types.ts';
 import type { AddressSpace } from '../../process/address-space.ts';
 import type { Process } from '../../process/process.ts';
-import type { KernelProfile } from '../../profile.ts';
+import { type KernelProfile, quirkOf } from '../../profile.ts';
 import type { PageRange } from './iova-ranges.ts';
 import { MappingTable } from './mapping-table.ts';
 
@@ -92,6 +92,8 @@ export class Type1State {
   nonPinnedGroups = 0;
   suspendedMappings = 0;
   dirtyTracking = false;
+  /** Quirk type1-dirty-stale-bits: see dirty.ts. */
+  readonly keepsStaleBits: boolean;
   /** Dirty bits by slot, in 64-bit words held as pairs of 32; there while tracking is on. */
   readonly dirtyBitmaps = new Map<number, Uint32Array>();
   /** Pins by slot and by the address the device named. */
@@ -101,6 +103,7 @@ export class Type1State {
     this.environment = environment;
     this.version2 = version2;
     this.pageSizes = environment.profile.vfioInitialPageSizes;
+    this.keepsStaleBits = quirkOf(environment.profile, 'type1-dirty-stale-bits') !== undefined;
     this.mappingsAvailable = environment.parameters.dmaEntryLimit;
   }
 

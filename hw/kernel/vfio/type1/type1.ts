@@ -16,79 +16,22 @@ import {
   UnmapFlag,
 } from '../uapi.ts';
 import { addressAllowed, attachGroup, detachGroup, findGroup } from './attachment.ts';
-import {
-  allocateBitmap,
-  collectDirty,
-  startTracking,
-  stopTracking,
-  type UserBitmap,
-  verifyBitmapSize,
-} from './dirty.ts';
+import { allocateBitmap, collectDirty, startTracking, stopTracking, verifyBitmapSize } from './dirty.ts';
 import { accessMemory, pinPages, unpinPages } from './external.ts';
 import { MappingFlag, NONE } from './mapping-table.ts';
 import { pinAndMap } from './pinning.ts';
+import {
+  capabilityBytes,
+  type DirtyPagesRequest,
+  type InfoCapability,
+  type MapDmaRequest,
+  type Type1Info,
+  type UnmapDmaRequest,
+} from './requests.ts';
 import { type ContainerGroup, type PinningDevice, type Type1Environment, Type1State } from './state.ts';
 import { removeMapping, unmapRangeOf } from './unmap.ts';
 
 const U64 = 1n << 64n;
-
-/** struct vfio_iommu_type1_dma_map. 64-bit fields as bigint. */
-export interface MapDmaRequest {
-  argsz: number;
-  flags: number;
-  vaddr: bigint;
-  iova: bigint;
-  size: bigint;
-}
-
-/** struct vfio_bitmap: page size it counts in, its size in bytes, and where it is. */
-export interface BitmapRequest {
-  pgsize: bigint;
-  sizeBytes: bigint;
-  user: UserBitmap;
-}
-
-/** struct vfio_iommu_type1_dma_unmap. */
-export interface UnmapDmaRequest {
-  argsz: number;
-  flags: number;
-  iova: bigint;
-  size: bigint;
-  bitmap?: BitmapRequest;
-}
-
-/** struct vfio_iommu_type1_dirty_bitmap, with the range of GET_BITMAP. */
-export interface DirtyPagesRequest {
-  argsz: number;
-  flags: number;
-  iova?: bigint;
-  size?: bigint;
-  bitmap?: BitmapRequest;
-}
-
-/** The capability chain of VFIO_IOMMU_GET_INFO, in its order. */
-export type InfoCapability =
-  | { id: 2; version: 1; flags: number; pageSizes: bigint; maximumDirtyBitmapBytes: bigint }
-  | { id: 3; version: 1; available: number }
-  | { id: 1; version: 1; ranges: readonly { start: bigint; end: bigint }[] };
-
-/** struct vfio_iommu_type1_info. */
-export interface Type1Info {
-  /** What the caller gave, or what it should have given. */
-  argsz: number;
-  /** 1: page sizes, 2: capabilities. */
-  flags: number;
-  pageSizes: bigint;
-  /** 0: the capabilities did not fit. */
-  capabilityOffset: number;
-  capabilities: readonly InfoCapability[];
-}
-
-/** Bytes of a capability in the chain, a multiple of 8: header 8, then its fields. */
-function capabilityBytes(capability: InfoCapability): number {
-  if (capability.id === 2) return 32;
-  return capability.id === 3 ? 16 : 16 + 16 * capability.ranges.length;
-}
 
 function invalid(rule: string, detail: string): KernelError {
   return new KernelError('EINVAL', rule, detail);
