@@ -4,7 +4,13 @@
  * the kernel's objects at the moment they are asked.
  */
 import { disableAuxiliaryMode, enableAuxiliaryMode } from './host/auxiliary-mode.ts';
-import type { DmaRequest, HostOperations, MachineOptions, WorkloadRequest } from './host/operations.ts';
+import type {
+  DmaRequest,
+  GuestMapping,
+  HostOperations,
+  MachineOptions,
+  WorkloadRequest,
+} from './host/operations.ts';
 import { HostQuestions } from './host/questions.ts';
 import { hotReset, resetFunction } from './host/resets.ts';
 import type { DmaResult, WorkloadResult } from './host/state.ts';
@@ -103,6 +109,8 @@ export class Host extends HostQuestions implements HostOperations {
       kind: options.kind ?? 'virtual machine',
       lockLimitBytes: options.lockLimitBytes,
       hugePages: options.hugePages ?? false,
+      iommufd: options.iommufd === true || options.virtualIommu === true,
+      virtualIommu: options.virtualIommu ?? false,
     });
   }
 
@@ -136,6 +144,15 @@ export class Host extends HostQuestions implements HostOperations {
 
   release(machine: string, device: string): void {
     this.machines.release(machine, device.toLowerCase());
+  }
+
+  guestMap(machine: string, mapping: GuestMapping): void {
+    const { device, iova, guestAddress, lengthBytes, writable } = mapping;
+    this.machines.get(machine).guestMap(device, iova, guestAddress, lengthBytes, writable ?? true);
+  }
+
+  guestUnmap(machine: string, device: string, iova: bigint, lengthBytes: bigint): void {
+    this.machines.get(machine).guestUnmap(device, iova, lengthBytes);
   }
 
   startDirtyTracking(machine: string): void {

@@ -4,8 +4,11 @@
  */
 import { KernelError } from '../kernel/errno.ts';
 import type { Process, ProcessTable } from '../kernel/process/process.ts';
+import type { DeviceUser, MappedSlot } from './device-user.ts';
+import { GuestTables } from './guest-tables.ts';
+import { type IommufdNodes, IommufdUser } from './iommufd-user.ts';
 import { hotplugSlot, initialSlots, MEMORY_BLOCK_BYTES, type MemorySlot } from './memory-layout.ts';
-import { type MappedSlot, type VfioNodes, VfioUser } from './vfio-user.ts';
+import { type VfioNodes, VfioUser } from './vfio-user.ts';
 
 export type MachineKind = 'virtual machine' | 'process';
 
@@ -17,6 +20,17 @@ export interface MachineDefinition {
   readonly lockLimitBytes: bigint | undefined;
   /** Memory is made of 2 MiB pages (hugetlbfs), so that the IOMMU can map large pages. */
   readonly hugePages: boolean;
+  /** Devices are opened by IOMMUFD and their own nodes, not by containers and groups. */
+  readonly iommufd: boolean;
+  /** The guest sees an IOMMU and keeps tables of its own, which the unit walks above the host's (needs IOMMUFD). */
+  readonly virtualIommu: boolean;
+}
+
+/** What a machine uses of the kernel. */
+export interface MachineSystem {
+  readonly processes: ProcessTable;
+  readonly vfio: VfioNodes;
+  readonly iommufd: IommufdNodes;
 }
 
 /** A slot while the machine runs. */
@@ -27,9 +41,15 @@ interface PlacedSlot extends MemorySlot {
 /** What runs: gone when the machine stops. */
 interface Running {
   readonly process: Process;
-  readonly vfio: VfioUser;
+  readonly user: DeviceUser;
   readonly slots: PlacedSlot[];
+  /** Tables of the guest's own IOMMU driver, by device. */
+  readonly guestTables: Map<string, GuestTables>;
 }
+
+const PAGE_BYTES = 4096n;
+/** What a guest keeps for the tables of one device. */
+const GUEST_TABLE_BYTES = 0x100000n;
 
 const BITS_IN_BYTE = Uint8Array.from(
   { length: 256 },
@@ -41,8 +61,7 @@ const FIRST_USER_ID = 1000;
 
 export class Machine {
   readonly definition: MachineDefinition;
-  private readonly processes: ProcessTable;
-  private readonly nodes: VfioNodes;
+  private readonly system: MachineSystem;
   private readonly userId: number;
   /** PCI addresses and UUIDs, in order of assignment. */
   private readonly assigned: string[] = [];
@@ -50,10 +69,9 @@ export class Machine {
   private running: Running | undefined;
 
   /** @param number Tells owners with a limit apart (their user id). */
-  constructor(definition: MachineDefinition, processes: ProcessTable, nodes: VfioNodes, number: number) {
+  constructor(definition: MachineDefinition, system: MachineSystem, number: number) {
     this.definition = definition;
-    this.processes = processes;
-    this.nodes = nodes;
+    this.system = system;
     this.userId = definition.lockLimitBytes === undefined ? 0 : FIRST_USER_ID + number;
     this.slots =
       definition.kind === 'process'
@@ -85,8 +103,15 @@ export class Machine {
     return this.running?.process;
   }
 
-  get vfio(): VfioUser | undefined {
-    return this.running?.vfio;
+  /** How it has its devices open, while it runs. */
+  get user(): DeviceUser | undefined {
+    return this.running?.user;
+  }
+
+  /** True when the guest's own tables translate for the device. */
+  isNested(device: string): boolean {
+    const user = this.running?.user;
+    return user instanceof IommufdUser && user.isNested(device);
   }
 
   /**
@@ -97,35 +122,39 @@ export class Machine {
     if (this.running !== undefined)
       throw new KernelError('EBUSY', 'machine runs', `${this.name} is running already`);
     const limit = this.definition.lockLimitBytes;
-    const process = this.processes.create(this.name, {
+    const process = this.system.processes.create(this.name, {
       userId: this.userId,
       memoryLockLimitBytes: limit === undefined ? Number.POSITIVE_INFINITY : Number(limit),
     });
     const slots: PlacedSlot[] = [];
-    const vfio = new VfioUser(process, this.nodes, () => slots.map(mappedSlot));
+    const mapped = (): MappedSlot[] => slots.map(mappedSlot);
+    const { iommufd, virtualIommu } = this.definition;
+    const user = iommufd
+      ? new IommufdUser(process, this.system.iommufd, mapped, virtualIommu)
+      : new VfioUser(process, this.system.vfio, mapped);
     try {
       for (const slot of this.slots) slots.push(this.place(process, slot));
-      for (const device of this.assigned) vfio.attach(device);
+      for (const device of this.assigned) user.attach(device);
     } catch (error) {
-      vfio.closeAll();
-      this.processes.end(process);
+      user.closeAll();
+      this.system.processes.end(process);
       throw error;
     }
-    this.running = { process, vfio, slots };
+    this.running = { process, user, slots, guestTables: new Map() };
   }
 
   /** Orderly: devices are closed one by one, then the process ends. @throws KernelError EINVAL: it doesn't run. */
   stop(): void {
     const running = this.requireRunning('stop');
-    running.vfio.closeAll();
-    this.processes.end(running.process);
+    running.user.closeAll();
+    this.system.processes.end(running.process);
     this.running = undefined;
   }
 
   /** SIGKILL: the kernel releases what was open. @throws KernelError EINVAL: it doesn't run. */
   kill(): void {
     const running = this.requireRunning('kill');
-    this.processes.end(running.process);
+    this.system.processes.end(running.process);
     this.running = undefined;
   }
 
@@ -136,7 +165,7 @@ export class Machine {
   assign(device: string): void {
     if (this.assigned.includes(device))
       throw new KernelError('EEXIST', 'assigned already', `${this.name} has ${device} already`);
-    this.running?.vfio.attach(device);
+    this.running?.user.attach(device);
     this.assigned.push(device);
   }
 
@@ -144,7 +173,8 @@ export class Machine {
   release(device: string): void {
     const index = this.assigned.indexOf(device);
     if (index < 0) throw new KernelError('ENODEV', 'not assigned', `${this.name} does not have ${device}`);
-    this.running?.vfio.detach(device);
+    this.running?.user.detach(device);
+    this.running?.guestTables.delete(device);
     this.assigned.splice(index, 1);
   }
 
@@ -157,7 +187,7 @@ export class Machine {
     if (running !== undefined) {
       const placed = this.place(running.process, slot);
       try {
-        running.vfio.mapSlot(mappedSlot(placed));
+        running.user.mapSlot(mappedSlot(placed));
       } catch (error) {
         running.process.memory.unmap(placed.userAddress, Number(bytes));
         throw error;
@@ -178,10 +208,62 @@ export class Machine {
       );
     const placed = this.running?.slots.pop();
     if (this.running !== undefined && placed !== undefined) {
-      this.running.vfio.unmapSlot(mappedSlot(placed));
+      this.running.user.unmapSlot(mappedSlot(placed));
       this.running.process.memory.unmap(placed.userAddress, Number(placed.lengthBytes));
     }
     this.slots.pop();
+  }
+
+  /**
+   * The guest's IOMMU driver maps pages for a device; with the first mapping it switches translation on for it.
+   * @throws KernelError EOPNOTSUPP: the machine has no virtual IOMMU; EINVAL, ENOMEM; and what the kernel says.
+   */
+  guestMap(device: string, iova: bigint, guestAddress: bigint, lengthBytes: bigint, writable: boolean): void {
+    const user = this.requireVirtualIommu();
+    const tables = this.tablesOf(device);
+    const stale = tables.map(iova, guestAddress, lengthBytes, writable);
+    if (!user.isNested(device)) user.nest(device, tables.root);
+    else if (stale) user.invalidate(device, iova, lengthBytes / PAGE_BYTES);
+  }
+
+  /** The guest's driver unmaps pages and invalidates them. @returns pages that were mapped. */
+  guestUnmap(device: string, iova: bigint, lengthBytes: bigint): number {
+    const user = this.requireVirtualIommu();
+    const pages = this.tablesOf(device).unmap(iova, lengthBytes);
+    if (pages > 0) user.invalidate(device, iova, lengthBytes / PAGE_BYTES);
+    return pages;
+  }
+
+  private requireVirtualIommu(): IommufdUser {
+    const { user } = this.requireRunning('use the virtual IOMMU of');
+    if (this.definition.virtualIommu && user instanceof IommufdUser) return user;
+    throw new KernelError(
+      'EOPNOTSUPP',
+      'no virtual IOMMU',
+      `${this.name} has no virtual IOMMU`,
+      'Create the machine with one.',
+    );
+  }
+
+  /** Tables lie at the end of the first slot; each device's in 1 MiB of their own. */
+  private tablesOf(device: string): GuestTables {
+    const running = this.requireRunning('use the virtual IOMMU of');
+    const known = running.guestTables.get(device);
+    if (known !== undefined) return known;
+    if (!this.assigned.includes(device))
+      throw new KernelError('ENODEV', 'not assigned', `${this.name} does not have ${device}`);
+    const [first] = running.slots;
+    const place =
+      first.guestAddress + first.lengthBytes - BigInt(running.guestTables.size + 1) * GUEST_TABLE_BYTES;
+    if (place < first.guestAddress)
+      throw new KernelError(
+        'ENOMEM',
+        'no room for guest tables',
+        `${this.name} has too little memory for more tables`,
+      );
+    const made = new GuestTables(this, place, GUEST_TABLE_BYTES);
+    running.guestTables.set(device, made);
+    return made;
   }
 
   /** CPU access to guest memory. @throws KernelError EFAULT: no memory there; EINVAL: it doesn't run. */
@@ -208,15 +290,15 @@ export class Machine {
 
   /** @throws KernelError EINVAL: it doesn't run, or has no device in a container. */
   setDirtyTracking(on: boolean): void {
-    const { vfio } = this.requireRunning('track dirty pages of');
-    if (vfio.open.length === 0)
+    const { user } = this.requireRunning('track dirty pages of');
+    if (!user.hasDevices)
       throw new KernelError(
         'EINVAL',
         'no container',
         `${this.name} has no device: there is no container that could track its pages`,
         'Assign a device first.',
       );
-    vfio.setDirtyTracking(on);
+    user.setDirtyTracking(on);
   }
 
   /** Pages reported dirty since the last call: one round of a migration. @throws KernelError EINVAL: not tracking. */
@@ -224,7 +306,7 @@ export class Machine {
     const running = this.requireRunning('count dirty pages of');
     let pages = 0;
     for (const slot of running.slots) {
-      for (const byte of running.vfio.dirtyPages(mappedSlot(slot))) pages += BITS_IN_BYTE[byte];
+      for (const byte of running.user.dirtyPages(mappedSlot(slot))) pages += BITS_IN_BYTE[byte];
     }
     return BigInt(pages);
   }

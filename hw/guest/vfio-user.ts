@@ -3,12 +3,16 @@
  * IOMMU group, a container that groups share as long as the kernel lets them, every memory slot mapped in each
  * container, and one open file per device. Nothing here knows the kernel's insides: it only makes its calls.
  */
+
 import { KernelError } from '../kernel/errno.ts';
+import { IommuProt } from '../kernel/iommu/types.ts';
 import type { Process } from '../kernel/process/process.ts';
 import { Container } from '../kernel/vfio/container.ts';
 import { DeviceFile } from '../kernel/vfio/device.ts';
 import { GroupFile, type VfioGroup } from '../kernel/vfio/group.ts';
+import { NONE } from '../kernel/vfio/type1/mapping-table.ts';
 import { DirtyFlag, Extension, GroupStatus, MapFlag, StructureBytes } from '../kernel/vfio/uapi.ts';
+import type { DeviceUser, HeldMapping, MappedSlot } from './device-user.ts';
 
 /** The files that a user of VFIO opens. */
 export interface VfioNodes {
@@ -18,13 +22,6 @@ export interface VfioNodes {
   openGroup(process: Process, group: number): number;
   /** The IOMMU group of a device. @throws KernelError ENODEV: it has none. */
   groupOf(device: string): number;
-}
-
-/** Memory that devices of the owner may reach: addresses as the device uses them, and where the process has it. */
-export interface MappedSlot {
-  readonly iova: bigint;
-  readonly lengthBytes: bigint;
-  readonly userAddress: bigint;
 }
 
 interface OpenContainer {
@@ -42,11 +39,11 @@ interface OpenGroup {
 
 const PAGE_BYTES = 4096n;
 
-export class VfioUser {
+export class VfioUser implements DeviceUser {
   private readonly process: Process;
   private readonly nodes: VfioNodes;
   private readonly slots: () => readonly MappedSlot[];
-  private readonly containers: OpenContainer[] = [];
+  private readonly open: OpenContainer[] = [];
   private tracking = false;
 
   constructor(process: Process, nodes: VfioNodes, slots: () => readonly MappedSlot[]) {
@@ -55,19 +52,38 @@ export class VfioUser {
     this.slots = slots;
   }
 
-  /** The containers now open. */
-  get open(): readonly Container[] {
-    return this.containers.map((one) => one.container);
+  get hasDevices(): boolean {
+    return this.open.length > 0;
   }
 
-  /** The container a device is open in. */
-  containerOf(device: string): Container | undefined {
-    return this.containers.find((one) => one.groups.some((group) => group.devices.has(device)))?.container;
+  get domains(): readonly object[] {
+    return this.open.flatMap(
+      ({ container }) => container.backend?.state.domains.map((each) => each.domain) ?? [],
+    );
+  }
+
+  get mappings(): readonly HeldMapping[] {
+    const all: HeldMapping[] = [];
+    for (const { container } of this.open) {
+      const table = container.backend?.state.mappings;
+      if (table === undefined) continue;
+      for (let slot = table.first(); slot !== NONE; slot = table.next(slot)) {
+        const flags = table.flags(slot);
+        all.push({
+          iova: BigInt(table.start(slot)) * PAGE_BYTES,
+          lengthBytes: BigInt(table.pages(slot)) * PAGE_BYTES,
+          userAddress: BigInt(table.userPage(slot)) * PAGE_BYTES,
+          read: (flags & IommuProt.read) !== 0,
+          write: (flags & IommuProt.write) !== 0,
+        });
+      }
+    }
+    return all;
   }
 
   /** The open file of a device. @throws KernelError ENODEV: not open here. */
   deviceFile(device: string): DeviceFile {
-    for (const container of this.containers) {
+    for (const container of this.open) {
       for (const group of container.groups) {
         const descriptor = group.devices.get(device);
         if (descriptor !== undefined) return this.process.object(descriptor, DeviceFile);
@@ -91,7 +107,7 @@ export class VfioUser {
 
   /** Closes a device; its group when it was the last one of it, its container when that was the last group. */
   detach(device: string): void {
-    for (const container of this.containers) {
+    for (const container of this.open) {
       for (const group of container.groups) {
         const descriptor = group.devices.get(device);
         if (descriptor === undefined) continue;
@@ -105,7 +121,7 @@ export class VfioUser {
 
   /** Closes everything in order: devices, groups, containers. */
   closeAll(): void {
-    for (const container of [...this.containers])
+    for (const container of [...this.open])
       for (const group of [...container.groups])
         for (const device of [...group.devices.keys()]) this.detach(device);
   }
@@ -114,7 +130,7 @@ export class VfioUser {
   mapSlot(slot: MappedSlot): void {
     const done: Container[] = [];
     try {
-      for (const { container } of this.containers) {
+      for (const { container } of this.open) {
         this.mapInto(container, slot);
         done.push(container);
       }
@@ -125,12 +141,12 @@ export class VfioUser {
   }
 
   unmapSlot(slot: MappedSlot): void {
-    for (const { container } of this.containers) this.unmapFrom(container, slot);
+    for (const { container } of this.open) this.unmapFrom(container, slot);
   }
 
   /** VFIO_IOMMU_DIRTY_PAGES start or stop in every container. */
   setDirtyTracking(on: boolean): void {
-    for (const { container } of this.containers)
+    for (const { container } of this.open)
       container.dirtyPages({
         argsz: StructureBytes.dirtyBitmap,
         flags: on ? DirtyFlag.start : DirtyFlag.stop,
@@ -147,7 +163,7 @@ export class VfioUser {
     const pages = slot.lengthBytes / PAGE_BYTES;
     const bytes = Number((pages + 63n) / 64n) * 8;
     const union = new Uint8Array(bytes);
-    for (const { container } of this.containers) {
+    for (const { container } of this.open) {
       const own = new Uint8Array(bytes);
       container.dirtyPages({
         argsz: StructureBytes.dirtyBitmap + StructureBytes.dirtyBitmapGet,
@@ -170,7 +186,7 @@ export class VfioUser {
 
   /** The open group with its container; the third value tells that it was opened by this call. */
   private groupFor(id: number): [OpenContainer, OpenGroup, boolean] {
-    for (const container of this.containers) {
+    for (const container of this.open) {
       const known = container.groups.find((group) => group.id === id);
       if (known !== undefined) return [container, known, false];
     }
@@ -200,7 +216,7 @@ export class VfioUser {
 
   /** A container that is open already and takes the group. */
   private joinPresent(opened: OpenGroup): OpenContainer | undefined {
-    for (const container of this.containers) {
+    for (const container of this.open) {
       try {
         opened.group.setContainer(this.process, container.descriptor);
         return container;
@@ -223,7 +239,7 @@ export class VfioUser {
         if (this.tracking)
           container.dirtyPages({ argsz: StructureBytes.dirtyBitmap, flags: DirtyFlag.start });
         const made: OpenContainer = { descriptor, container, groups: [] };
-        this.containers.push(made);
+        this.open.push(made);
         return made;
       } catch (error) {
         opened.group.unsetContainer();
@@ -241,7 +257,7 @@ export class VfioUser {
     container.groups.splice(container.groups.indexOf(group), 1);
     if (container.groups.length > 0) return;
     this.process.descriptors.close(container.descriptor);
-    this.containers.splice(this.containers.indexOf(container), 1);
+    this.open.splice(this.open.indexOf(container), 1);
   }
 
   private mapInto(container: Container, slot: MappedSlot): void {

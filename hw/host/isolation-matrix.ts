@@ -4,6 +4,7 @@
  */
 import type { Machine } from '../guest/machine.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
+import { PAGE_SIZE } from '../memory/types.ts';
 import { LegacyContextEntry, PasidTableEntry, TranslationType } from '../vtd/layouts.ts';
 import { registers } from '../vtd/registers.ts';
 import { deviceName } from './domain-state.ts';
@@ -33,7 +34,7 @@ export function isolationMatrix(
   kernel: LinuxKernel,
   machines: readonly Machine[],
 ): ReachCell[] {
-  const owners = frameOwners(kernel, machines);
+  const owners = frameOwners(machines);
   const cells: ReachCell[] = [];
   const known = new Map<string, Reach[]>();
   for (const path of paths(hardware, kernel)) {
@@ -97,19 +98,18 @@ class FrameOwners {
   }
 }
 
-/** Frames that devices may have been given: what the domains of running machines map. */
-function frameOwners(kernel: LinuxKernel, machines: readonly Machine[]): FrameOwners {
+/** Frames that devices may have been given: the memory of machines that run with devices, which is pinned. */
+function frameOwners(machines: readonly Machine[]): FrameOwners {
   const owners = new FrameOwners();
   for (const machine of machines) {
     const number = owners.names.push(machine.name);
-    for (const container of machine.vfio?.open ?? []) {
-      for (const { domain } of container.backend?.state.domains ?? []) {
-        const intel = kernel.intel?.domains.find((each) => each === domain);
-        intel?.table?.forEachLeaf((_page, leaf) => {
-          const pages = 512 ** (leaf.level - 1);
-          for (let frame = 0; frame < pages; frame += 1) owners.set(leaf.frame + frame, number);
-        });
-      }
+    const { process } = machine;
+    if (process === undefined || machine.user?.hasDevices !== true) continue;
+    for (const slot of machine.memorySlots) {
+      const first = (slot.userAddress ?? 0) / PAGE_SIZE;
+      const pages = Number(slot.lengthBytes) / PAGE_SIZE;
+      for (let page = 0; page < pages; page += 1)
+        owners.set(process.memory.frameAt(first + page, false), number);
     }
   }
   return owners;

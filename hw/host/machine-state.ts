@@ -1,12 +1,10 @@
 /** Machines and mediated devices as the screens show them. */
 import type { Machine } from '../guest/machine.ts';
-import { IommuProt } from '../kernel/iommu/types.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
 import { type Mdev, type MdevParent, typeId } from '../kernel/mdev/mdev-driver.ts';
-import { NONE } from '../kernel/vfio/type1/mapping-table.ts';
 import { auxiliaryModeState } from './auxiliary-mode.ts';
 import type { Machines } from './machines.ts';
-import type { AssignedDeviceState, MachineState, MappingState, MdevParentState, MdevState } from './state.ts';
+import type { AssignedDeviceState, MachineState, MdevParentState, MdevState } from './state.ts';
 
 const PAGE_BYTES = 4096n;
 
@@ -24,15 +22,17 @@ export function machineState(kernel: LinuxKernel, machine: Machine): MachineStat
       lengthBytes: slot.lengthBytes,
       userAddress: BigInt(slot.userAddress ?? 0),
     })),
-    devices: machine.devices.map((device) => assignedDevice(kernel, device)),
-    mappings: mappings(machine),
-    lockedBytes: BigInt(process?.memory.lockedPages ?? 0) * PAGE_BYTES,
+    devices: machine.devices.map((device) => assignedDevice(kernel, machine, device)),
+    mappings: machine.user?.mappings ?? [],
+    lockedBytes: BigInt((process?.memory.lockedPages ?? 0) + (process?.memory.pinnedPages ?? 0)) * PAGE_BYTES,
     lockLimitBytes: definition.lockLimitBytes,
-    dirtyTracking: machine.vfio?.dirtyTracking ?? false,
+    interface: definition.iommufd ? 'iommufd' : 'container',
+    virtualIommu: definition.virtualIommu,
+    dirtyTracking: machine.user?.dirtyTracking ?? false,
   };
 }
 
-function assignedDevice(kernel: LinuxKernel, name: string): AssignedDeviceState {
+function assignedDevice(kernel: LinuxKernel, machine: Machine, name: string): AssignedDeviceState {
   const mdev = kernel.mdev.find(name);
   const device = mdev?.device ?? kernel.pciDevice(name);
   return {
@@ -40,27 +40,8 @@ function assignedDevice(kernel: LinuxKernel, name: string): AssignedDeviceState 
     kind: mdev === undefined ? 'pci' : 'mdev',
     group: (device === undefined ? undefined : kernel.iommu.groupOf(device)?.id) ?? -1,
     pasid: mdev === undefined ? undefined : mdev.parent.driver.hardwarePath?.(mdev)?.pasid,
+    nested: machine.isNested(name),
   };
-}
-
-/** What the containers of a machine hold, in order of addresses. */
-function mappings(machine: Machine): MappingState[] {
-  const all: MappingState[] = [];
-  for (const container of machine.vfio?.open ?? []) {
-    const table = container.backend?.state.mappings;
-    if (table === undefined) continue;
-    for (let slot = table.first(); slot !== NONE; slot = table.next(slot)) {
-      const flags = table.flags(slot);
-      all.push({
-        iova: BigInt(table.start(slot)) * PAGE_BYTES,
-        lengthBytes: BigInt(table.pages(slot)) * PAGE_BYTES,
-        userAddress: BigInt(table.userPage(slot)) * PAGE_BYTES,
-        read: (flags & IommuProt.read) !== 0,
-        write: (flags & IommuProt.write) !== 0,
-      });
-    }
-  }
-  return all;
 }
 
 export function mdevParentState(kernel: LinuxKernel, parent: MdevParent): MdevParentState {

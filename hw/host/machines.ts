@@ -2,9 +2,8 @@
  * The virtual machines and processes of a host, and the whole act of giving one a device: driver binding as libvirt's
  * managed mode does it, then the VFIO calls of the machine itself.
  */
-import { Machine, type MachineDefinition } from '../guest/machine.ts';
+import { Machine, type MachineDefinition, type MachineSystem } from '../guest/machine.ts';
 import { MEMORY_BLOCK_BYTES } from '../guest/memory-layout.ts';
-import type { VfioNodes } from '../guest/vfio-user.ts';
 import type { Device } from '../kernel/device.ts';
 import { writeDriverOverride } from '../kernel/drivers/pci-driver.ts';
 import { KernelError } from '../kernel/errno.ts';
@@ -49,17 +48,13 @@ export class Machines {
 
   /** Who has a container or group open through which this domain came to be. */
   ownerOfDomain(domain: object): Machine | undefined {
-    return this.all.find((machine) =>
-      machine.vfio?.open.some((container) =>
-        container.backend?.state.domains.some((each) => each.domain === domain),
-      ),
-    );
+    return this.all.find((machine) => machine.user?.domains.some((each) => each === domain));
   }
 
   /** Who has the VFIO group of this IOMMU group in a container. */
   ownerOfGroup(id: number): Machine | undefined {
-    return this.all.find((machine) =>
-      machine.vfio?.open.some((container) => container.groups.some((group) => group.id === id)),
+    return this.all.find(
+      (machine) => machine.isRunning && machine.devices.some((device) => this.groupOf(device) === id),
     );
   }
 
@@ -85,6 +80,13 @@ export class Machines {
         'memory size',
         `${memoryBytes} bytes: memory comes in blocks of 2 MiB, one at least`,
       );
+    if (definition.iommufd && !this.kernel.profile.iommufd)
+      throw new KernelError(
+        'ENOENT',
+        'no IOMMUFD',
+        `kernel ${this.kernel.profile.version} has no /dev/iommu`,
+        'Boot a kernel since 6.2, or use containers and groups.',
+      );
     const most = BigInt(this.kernel.allocator.freeFrames + this.kernel.allocator.usedFrames) * 4096n;
     if (memoryBytes > most)
       throw new KernelError(
@@ -93,7 +95,7 @@ export class Machines {
         `${memoryBytes} bytes are more than the ${most} of the host`,
         'Give the machine less memory.',
       );
-    const machine = new Machine(definition, this.kernel.processes, this.nodes, this.created);
+    const machine = new Machine(definition, this.system, this.created);
     machine.start();
     this.created += 1;
     this.byName.set(name, machine);
@@ -189,20 +191,37 @@ export class Machines {
     pci.write(HeaderOffset.command, 2, command | CommandBit.memorySpace | CommandBit.busMaster);
   }
 
-  private readonly nodes: VfioNodes = {
-    openContainer: (process) => process.descriptors.install(this.kernel.vfio.openContainer()),
-    openGroup: (process, id) => {
-      const group = this.kernel.vfio.groups.find((each) => each.id === id);
-      // A manager that starts machines for others hands the node over to them.
-      if (group !== undefined) group.nodeUserId = process.userId;
-      return process.descriptors.install(this.kernel.vfio.openGroup(process, id));
-    },
-    groupOf: (name) => {
-      const device = this.kernel.pciDevice(name) ?? this.kernel.mdev.find(name)?.device;
-      const group = device === undefined ? undefined : this.kernel.iommu.groupOf(device);
-      if (group === undefined)
-        throw new KernelError('ENODEV', 'device without group', `${name} is in no IOMMU group`);
-      return group.id;
-    },
-  };
+  private groupOf(name: string): number | undefined {
+    const device = this.kernel.pciDevice(name) ?? this.kernel.mdev.find(name)?.device;
+    return device === undefined ? undefined : this.kernel.iommu.groupOf(device)?.id;
+  }
+
+  private get system(): MachineSystem {
+    const { kernel } = this;
+    return {
+      processes: kernel.processes,
+      vfio: {
+        openContainer: (process) => process.descriptors.install(kernel.vfio.openContainer()),
+        openGroup: (process, id) => {
+          const group = kernel.vfio.groups.find((each) => each.id === id);
+          // A manager that starts machines for others hands the node over to them.
+          if (group !== undefined) group.nodeUserId = process.userId;
+          return process.descriptors.install(kernel.vfio.openGroup(process, id));
+        },
+        groupOf: (name) => {
+          const id = this.groupOf(name);
+          if (id === undefined)
+            throw new KernelError('ENODEV', 'device without group', `${name} is in no IOMMU group`);
+          return id;
+        },
+      },
+      iommufd: {
+        module: kernel.iommufd,
+        vfioDevice: (name) => {
+          const device = kernel.pciDevice(name) ?? kernel.mdev.find(name)?.device;
+          return device === undefined ? undefined : kernel.vfio.deviceOf(device);
+        },
+      },
+    };
+  }
 }

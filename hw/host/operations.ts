@@ -67,6 +67,20 @@ export interface MachineOptions {
   readonly kind?: 'virtual machine' | 'process';
   /** Memory of 2 MiB pages. */
   readonly hugePages?: boolean;
+  /** Devices by IOMMUFD and their own nodes (kernels since 6.2). */
+  readonly iommufd?: boolean;
+  /** A virtual IOMMU: the guest keeps tables of its own, nested above the host's. Implies `iommufd`. */
+  readonly virtualIommu?: boolean;
+}
+
+/** What a guest with a virtual IOMMU maps for one of its devices. Whole pages of 4 KiB. */
+export interface GuestMapping {
+  readonly device: string;
+  readonly iova: bigint;
+  readonly guestAddress: bigint;
+  readonly lengthBytes: bigint;
+  /** True unless told. */
+  readonly writable?: boolean;
 }
 
 export interface WorkloadRequest {
@@ -118,6 +132,9 @@ export interface HostOperations {
   /** Gives a PCI function or an mdev to a machine, through a VFIO container of its own. */
   assign(machine: string, device: string): void;
   release(machine: string, device: string): void;
+  /** The guest's own IOMMU driver maps pages; the first mapping switches translation on for the device. */
+  guestMap(machine: string, mapping: GuestMapping): void;
+  guestUnmap(machine: string, device: string, iova: bigint, lengthBytes: bigint): void;
   startDirtyTracking(machine: string): void;
   stopDirtyTracking(machine: string): void;
   /** Pages written since the last call (one migration round), as type1 counts them. */

@@ -44,9 +44,9 @@ export function resetSetState(kernel: LinuxKernel, machines: Machines, device: D
 /** @throws KernelError ENODEV: no running machine has it; EINVAL: it has no reset of its own. */
 export function resetFunction(kernel: LinuxKernel, machines: Machines, name: string): void {
   const owner = machines.ownerOf(name);
-  if (owner?.vfio === undefined)
+  if (owner?.user === undefined)
     throw new KernelError('ENODEV', 'device not open', `no running machine has ${name}`);
-  owner.vfio.deviceFile(name).reset();
+  owner.user.deviceFile(name).reset();
   const pci = kernel.topology.find(name);
   if (pci === undefined || resetMethods(pci)[0] !== 'flr') return;
   const express = pci.capability(EXPRESS);

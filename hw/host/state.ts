@@ -160,6 +160,8 @@ export interface AssignedDeviceState {
   readonly kind: 'pci' | 'mdev';
   readonly group: number;
   readonly pasid: number | undefined;
+  /** Tables of the guest translate above the host's (a virtual IOMMU in use). */
+  readonly nested: boolean;
 }
 
 /** One MAP_DMA as the container holds it. Byte addresses. */
@@ -182,6 +184,9 @@ export interface MachineState {
   /** Pinned for DMA and charged to the process, and its RLIMIT_MEMLOCK (undefined: no limit). Bytes. */
   readonly lockedBytes: bigint;
   readonly lockLimitBytes: bigint | undefined;
+  /** How it has its devices: by VFIO containers and groups, or by IOMMUFD and device nodes. */
+  readonly interface: 'container' | 'iommufd';
+  readonly virtualIommu: boolean;
   readonly dirtyTracking: boolean;
 }
 

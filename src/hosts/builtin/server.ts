@@ -152,6 +152,7 @@ const COMMON = {
   pageRequestDrain: 1,
   scalableMode: 1,
   secondLevelTranslation: 1,
+  secondLevelAccessDirty: 1,
   scalableWalkCoherency: 1,
   ridPasid: 1,
 } as const;
