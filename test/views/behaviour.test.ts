@@ -173,9 +173,9 @@ describe('the console', () => {
   it('lets what was said fade, but not errors', async () => {
     const stage = new Stage(100, 30);
     await stage.keys('n', 'Enter');
-    expect(await stage.text()).toContain('vm1 is there');
+    expect(await stage.text()).toContain('✓ vm1 ');
     stage.clock.advance(10_000);
-    expect(await stage.text()).not.toContain('vm1 is there');
+    expect(await stage.text()).not.toContain('✓ vm1 ');
     await stage.keys('j', 'x');
     expect(await stage.text()).toContain('✗');
     stage.clock.advance(60_000);
