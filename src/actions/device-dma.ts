@@ -47,7 +47,10 @@ function pattern(length: number): Uint8Array {
 
 function summarize(result: DmaResult, access: string, iova: string, length: number): string {
   const who = `request ${result.requesterId.toString(16).padStart(4, '0')}${result.pasid === undefined ? '' : ` PASID ${result.pasid}`}`;
-  if (result.ok) return `${access} of ${result.bytes?.length ?? length} bytes at ${iova} landed (${who})`;
+  if (result.ok) {
+    const by = result.fromDeviceTlb === true ? ', by a translation the device had kept' : '';
+    return `${access} of ${result.bytes?.length ?? length} bytes at ${iova} landed (${who}${by})`;
+  }
   if (result.fault !== undefined) {
     return `${access} at ${iova} faulted: ${result.fault.meaning} (reason 0x${result.fault.reason.toString(16)}, ${who})`;
   }

@@ -23,6 +23,7 @@ import { writeSysfs } from './sysfs-write.ts';
 import { addMemory } from './vm-add-memory.ts';
 import { assignDevice } from './vm-assign.ts';
 import { createMachine } from './vm-create.ts';
+import { guestMap } from './vm-guest-map.ts';
 import { killMachine } from './vm-kill.ts';
 import { releaseDevice } from './vm-release.ts';
 import { removeMachine } from './vm-remove.ts';
@@ -54,6 +55,7 @@ export const actions: readonly Action[] = [
   addMemory,
   removeMemory,
   writeMemory,
+  guestMap,
   assignDevice,
   releaseDevice,
   startDirtyTracking,

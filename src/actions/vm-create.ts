@@ -10,6 +10,11 @@ export const createMachine = defineAction({
     memory: memorySize.default('512M').describe('RAM, a multiple of 2M, such as 512M'),
     lockLimit: memorySize.optional().describe('RLIMIT_MEMLOCK of its process (none when left out)'),
     hugePages: z.boolean().optional().describe('memory of 2M pages'),
+    iommufd: z.boolean().optional().describe('devices by IOMMUFD and their own nodes (kernel 7.2)'),
+    viommu: z
+      .boolean()
+      .optional()
+      .describe('a virtual IOMMU: the guest keeps tables of its own, nested on ours'),
     kind: z
       .enum(['virtual machine', 'process'])
       .default('virtual machine')
@@ -20,10 +25,12 @@ export const createMachine = defineAction({
     vm !== undefined && host.machineState(vm) !== undefined
       ? `there is a virtual machine ${vm} already`
       : undefined,
-  run(host, { vm, memory, lockLimit, kind, hugePages }) {
+  run(host, { vm, memory, lockLimit, kind, hugePages, iommufd, viommu }) {
     host.createMachine(vm, sizeInBytes(memory), {
       kind,
       ...(hugePages === undefined ? {} : { hugePages }),
+      ...(iommufd === undefined ? {} : { iommufd }),
+      ...(viommu === undefined ? {} : { virtualIommu: viommu }),
       ...(lockLimit === undefined ? {} : { lockLimitBytes: sizeInBytes(lockLimit) }),
     });
     return { summary: `${vm} runs, with ${memory} of memory`, value: { vm, memory, kind } };
