@@ -16,7 +16,8 @@ import {
   targetOptions,
   targetsOf,
 } from '../plan/options.ts';
-import { makePlan, type PlanRequest } from '../plan/plan.ts';
+import { makePlan, type Plan, type PlanRequest } from '../plan/plan.ts';
+import { type Preparation, prepare } from '../plan/prepare.ts';
 import { recheckPlan } from '../plan/recheck.ts';
 import { rehearse } from '../plan/rehearse.ts';
 import { parseStatedRoles } from '../plan/roles.ts';
@@ -29,6 +30,8 @@ interface PlanArguments extends TargetArguments {
   session?: string;
   fleet?: string;
   assign?: unknown;
+  vf?: unknown;
+  mdev?: unknown;
   from?: string;
   vm?: string;
   memory?: string;
@@ -63,6 +66,16 @@ const command: CommandModule<object, PlanArguments> = {
         requiresArg: true,
       })
       .option('assign', { type: 'string', array: true, describe: 'PCI addresses and UUIDs to hand out' })
+      .option('vf', {
+        type: 'string',
+        array: true,
+        describe: 'ADDRESS=COUNT: make virtual functions and hand them out',
+      })
+      .option('mdev', {
+        type: 'string',
+        array: true,
+        describe: 'PARENT/TYPE=COUNT: make mediated devices and hand them out',
+      })
       .option('from', {
         type: 'string',
         describe: 'a libvirt domain, a QEMU command line or mdevctl JSON: what it assigns',
@@ -93,9 +106,11 @@ const command: CommandModule<object, PlanArguments> = {
       .example('$0 plan --host capture/ --assign 0000:6a:01.0 --rehearse', '')
       .example('$0 plan --fleet captures/ > plans.jsonl', '') as never,
   handler: async (argv) => {
-    const request = requestOf(argv);
+    let request = requestOf(argv);
     if (argv.fleet !== undefined) return planFolder(argv.fleet, request);
-    if (request.assign.length === 0)
+    const toMake = { functions: listOf(argv.vf), mdevs: listOf(argv.mdev) };
+    const makes = toMake.functions.length + toMake.mdevs.length > 0;
+    if (request.assign.length === 0 && !makes)
       throw usageError('no device was named', 'write --assign 0000:6a:01.0, or --from FILE');
     const source = await sourceOf(argv);
     if (argv.newer !== undefined && source.description !== undefined) {
@@ -106,8 +121,16 @@ const command: CommandModule<object, PlanArguments> = {
       if (!recheck.holds) process.exitCode = ExitCode.differs;
       return;
     }
-    const plan = makePlan(source.view, request);
-    const rehearsal = argv.rehearse === true ? rehearse(source.host(), plan, request) : undefined;
+    const host = makes || argv.rehearse === true ? source.host() : undefined;
+    const preparation =
+      host === undefined || !makes ? undefined : prepare(host, toMake.functions, toMake.mdevs);
+    request = { ...request, assign: [...request.assign, ...(preparation?.made ?? [])] };
+    const plan = withPreparation(
+      makePlan(host === undefined || !makes ? source.view : viewOfHost(host), request),
+      preparation,
+    );
+    const rehearsal =
+      argv.rehearse === true && host !== undefined ? rehearse(host, plan, request) : undefined;
     if (argv.json === true) printJson(rehearsal === undefined ? plan : { ...plan, rehearsal });
     else if (argv.markdown === true) printText(planMarkdown(plan, source.view.name, request.assign));
     else
@@ -141,7 +164,11 @@ async function sourceOf(argv: PlanArguments): Promise<Source> {
   return {
     view: viewOfDescription(description),
     description,
-    host: () => buildHost(description, { profile: profileFor(targetsOf(argv)) }),
+    // Auxiliary domains, and with them mediated devices isolated by PASID, are in 5.15 alone.
+    host: () =>
+      buildHost(description, {
+        profile: listOf(argv.mdev).length > 0 ? '5.15' : profileFor(targetsOf(argv)),
+      }),
   };
 }
 
@@ -167,6 +194,19 @@ function importedAssignment(file: string, text: string): Pick<Assignment, 'devic
   if (start === '<') return assignmentFromDomainXml(text, file);
   if (start === '[' || start === '{') return { devices: mdevsFromJson(text, file) };
   return assignmentFromQemu(text);
+}
+
+/** What had to be made first stands in the way first, and is done and undone around the rest. */
+function withPreparation(plan: Plan, preparation: Preparation | undefined): Plan {
+  if (preparation === undefined) return plan;
+  const blockers = [...preparation.blockers, ...plan.blockers];
+  return {
+    ...plan,
+    ok: blockers.length === 0,
+    blockers,
+    commands: [...preparation.commands, ...plan.commands],
+    undo: [...plan.undo, ...preparation.undo],
+  };
 }
 
 async function planFolder(folder: string, request: PlanRequest): Promise<void> {

@@ -93,7 +93,14 @@ function standing(host: Host): string {
       domain,
       devices.map((name) => [name, host.device(name)?.driver]),
     ]);
-  const entries = host.pasidEntries().map(({ device, pasid, words }) => [device, pasid, [...words]]);
+  // Domain ids are handed out lowest first, so that those freed in another order come back swapped.
+  const entries = host
+    .pasidEntries()
+    .map(({ device, pasid, fields }) => [
+      device,
+      pasid,
+      fields.filter(({ name }) => name !== 'domainId').map(({ text }) => text),
+    ]);
   const machines = host
     .machineStates()
     .map(({ name, state, devices }) => [name, state, devices.map(({ device }) => device)]);

@@ -99,6 +99,11 @@ export class Roles {
   }
 }
 
+/** Host bridge, ISA bridge, other bridge, interrupt controller, DMA, timer, clock, IOMMU, SMBus: not to be given away. */
+const SYSTEM_CLASSES: ReadonlySet<number> = new Set([
+  0x0600, 0x0601, 0x0680, 0x0800, 0x0801, 0x0802, 0x0803, 0x0806, 0x0c05,
+]);
+
 function candidateRole(found: PlanFunction): RoleName | undefined {
   const base = found.classCode >>> 16;
   const kind = found.classCode >>> 8;
@@ -107,8 +112,7 @@ function candidateRole(found: PlanFunction): RoleName | undefined {
   const idle = driver === null;
   const handedOut = driver === 'vfio-pci' || driver === 'pci-stub';
   if (found.isBridge || handedOut || found.physicalFunction !== undefined) return undefined;
-  if (kind === 0x0600 || kind === 0x0601 || kind === 0x0680 || kind === 0x0c05 || base === 0x08)
-    return 'system device';
+  if (SYSTEM_CLASSES.has(kind)) return 'system device';
   if (kind === 0x0c07 || (kind === 0x0780 && driver?.startsWith('mei') === true))
     return 'management controller';
   if (base === 0x03) {

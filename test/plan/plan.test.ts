@@ -6,6 +6,7 @@ import { builtInHost } from '../../src/hosts/builtin.ts';
 import { loadHost } from '../../src/hosts/import.ts';
 import { planHost } from '../../src/plan/fleet-host.ts';
 import { makePlan, type PlanRequest } from '../../src/plan/plan.ts';
+import { prepare } from '../../src/plan/prepare.ts';
 import { recheckPlan } from '../../src/plan/recheck.ts';
 import { rehearse } from '../../src/plan/rehearse.ts';
 import { parseStatedRoles } from '../../src/plan/roles.ts';
@@ -215,3 +216,42 @@ describe.skipIf(real === undefined)(
     });
   },
 );
+
+describe('what must be made first', () => {
+  const prepared = (profile: '5.15' | '7.2', functions: string[], mdevs: string[]) => {
+    const host = buildHost(server, { profile });
+    return { host, preparation: prepare(host, functions, mdevs) };
+  };
+  it('virtual functions appear, and can be rehearsed', () => {
+    const { host, preparation } = prepared('7.2', ['0000:16:00.1=4'], []);
+    expect(preparation.made).toHaveLength(4);
+    const asked = request([...preparation.made]);
+    const plan = makePlan(viewOfHost(host), asked);
+    expect(rehearse(host, plan, asked)).toMatchObject({ ok: true, restored: true });
+  });
+  it('more than there are: the kernel refuses, and the plan says so', () => {
+    expect(prepared('7.2', ['0000:16:00.1=99'], []).preparation).toMatchObject({
+      made: [],
+      blockers: [{ device: '0000:16:00.1', detail: expect.stringContaining('ERANGE') }],
+    });
+  });
+  it('two mediated devices of one parent share a machine (aux-domains 8: one domain, one PASID)', () => {
+    const { host, preparation } = prepared('5.15', [], ['0000:6a:01.0=2']);
+    const asked = request([...preparation.made]);
+    expect(rehearse(host, makePlan(viewOfHost(host), asked), asked)).toMatchObject({
+      ok: true,
+      restored: true,
+    });
+  });
+  it('instances run out, and an incapable parent names what it lacks', () => {
+    expect(prepared('5.15', [], ['0000:6a:01.0=99']).preparation.blockers).toMatchObject([
+      { rule: 'instances exhausted' },
+    ]);
+    expect(prepared('5.15', [], ['0000:83:00.0']).preparation.blockers.map(({ rule }) => rule)).toContain(
+      'auxiliary mode',
+    );
+  });
+  it('a type that the parent does not offer names those it does', () => {
+    expect(() => prepared('5.15', [], ['0000:6a:01.0/nonsense'])).toThrow(/offers no type nonsense/);
+  });
+});
