@@ -139,7 +139,8 @@ function everythingCovered(options: IommuOptions, graphicsOff: boolean): Coverag
   const system = systemDefaultType(options, []);
   const outside = (device: PciDevice): string | undefined => {
     if (isAmdIommu(device)) return 'it is the IOMMU itself';
-    if (device.classCode >>> 8 === 0x0600 && sharesSlotWithAmdIommu(device)) {
+    // Not so on the older chipsets of vendor 1002, whose entries start at 00:00.0.
+    if (device.vendorId === 0x1022 && device.classCode >>> 8 === 0x0600 && sharesSlotWithAmdIommu(device)) {
       return 'IVRS entries start behind the IOMMU function: the host bridge beside it has none';
     }
     if (graphicsOff && hasBrokenGraphics(device)) {

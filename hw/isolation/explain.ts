@@ -3,6 +3,7 @@ import type { HostDescription } from '../host-description.ts';
 import { type AcsVerdict, explainAcs, GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
 import { forEachDmaAlias } from '../kernel/pci/dma-alias.ts';
 import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
+import { phantomFunctions } from '../kernel/pci/phantom-functions.ts';
 import type { GroupReport, GroupsReport, UngroupedReport, UnknownReport } from './groups.ts';
 import { scanMachine } from './machine.ts';
 
@@ -19,6 +20,8 @@ export interface DeviceExplanation {
   readonly unknown: UnknownReport | null;
   /** Requester ids its DMA may carry, and which device answers for each. */
   readonly requesterIds: readonly { readonly id: string; readonly of: string; readonly kind: string }[];
+  /** Requester ids it may use besides when phantom functions are on; null without support. */
+  readonly phantom: { readonly enabled: boolean; readonly ids: readonly string[] } | null;
   /** Bridges from the device up to the root. */
   readonly path: readonly IsolationStep[];
   /** The functions of its slot, itself first. */
@@ -49,6 +52,7 @@ export function explainDevice(
     requesterIds.push({ id: requesterText(id), of: by.name, kind });
     return false;
   });
+  const phantom = phantomFunctions(device);
   const path: IsolationStep[] = [];
   for (let bus: PciBus | undefined = device.bus; bus !== undefined; bus = bus.parent) {
     if (bus.bridge !== undefined) path.push(step(bus.bridge));
@@ -62,6 +66,8 @@ export function explainDevice(
     ungrouped: report.ungrouped.find((one) => one.device === device.name) ?? null,
     unknown: report.unknown.find((one) => one.device === device.name) ?? null,
     requesterIds,
+    phantom:
+      phantom.bits === 0 ? null : { enabled: phantom.enabled, ids: phantom.requesterIds.map(requesterText) },
     path,
     slot: [device, ...mates].map(step),
   };

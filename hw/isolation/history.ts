@@ -33,7 +33,7 @@ class Replay {
       if (event.kind === 'virtual-functions') this.setVirtualFunctions(event.device, 0);
     }
     for (const name of firstPlugged(events)) {
-      for (const device of this.withAllBehind(name)) this.absent.add(device);
+      for (const device of this.wholeSlot(name)) this.absent.add(device);
     }
     this.formation.boot(topology.devices.filter((device) => !this.absent.has(device)));
     for (const event of events) this.apply(event);
@@ -58,16 +58,21 @@ class Replay {
         return;
       }
       case 'remove':
-      case 'unplug':
-        for (const device of this.withAllBehind(event.device).reverse()) {
+      case 'unplug': {
+        const gone =
+          event.kind === 'remove' ? this.withAllBehind(event.device) : this.wholeSlot(event.device);
+        for (const device of gone.reverse()) {
           this.formation.remove(device);
           this.absent.add(device);
           if (event.kind === 'remove') this.removed.add(device);
         }
         return;
-      case 'plug':
-        this.bringBack((device) => this.withAllBehind(event.device).includes(device));
+      }
+      case 'plug': {
+        const plugged = new Set(this.wholeSlot(event.device));
+        this.bringBack((device) => plugged.has(device));
         return;
+      }
       case 'rescan':
         this.bringBack((device) => this.removed.has(device));
         return;
@@ -110,6 +115,15 @@ class Replay {
     }
     physical.write(capability + 0x10, 2, count);
     physical.write(capability + 8, 2, physical.read(capability + 8, 2) | 9);
+  }
+
+  /** Hot plug knows slots: all functions of one come and go together, with what is behind them. */
+  private wholeSlot(name: string): PciDevice[] {
+    const device = this.machine.topology.find(name);
+    const mates = device?.bus.devices.filter((other) => other.devfn >>> 3 === device.devfn >>> 3) ?? [];
+    return mates
+      .filter((other) => !other.isVirtualFunction)
+      .flatMap((other) => this.withAllBehind(other.name));
   }
 
   private withAllBehind(name: string): PciDevice[] {

@@ -12,8 +12,9 @@ import {
   type WhatIfReport,
   whatIf,
 } from '../../hw/index.ts';
-import { fileError, usageError } from '../errors.ts';
+import { ExitCode, fileError, usageError } from '../errors.ts';
 import { normalAddress } from '../hosts/import.ts';
+import { type GroupListing, listingDifferences } from '../hosts/iommu-groups.ts';
 import { hexOf } from '../hosts/lspci.ts';
 import { printJson, printText } from '../output.ts';
 import { deviceTitle, dmarOption, hostFrom, hostOption } from './host-option.ts';
@@ -26,6 +27,7 @@ interface Arguments {
   'kernel-options'?: string;
   iommu?: string;
   'what-if-dmar'?: string;
+  verify?: boolean;
   json?: boolean;
 }
 
@@ -57,12 +59,18 @@ const command: CommandModule<object, Arguments> = {
         type: 'string',
         requiresArg: true,
         describe: 'what if firmware had this DMAR table ("none": no table)',
+      })
+      .option('verify', {
+        type: 'boolean',
+        default: false,
+        describe: 'compare with the groups that the capture lists; exit code 4 when they differ',
       }),
   handler: (argv) => {
-    const { description } = hostFrom(argv.host, { dmar: argv.dmar });
+    const { description, listing } = hostFrom(argv.host, { dmar: argv.dmar });
     const question = questionOf(argv);
     withTableErrors(argv.host, () => {
-      if (question !== undefined) showWhatIf(whatIf(description, question), argv.json === true);
+      if (argv.verify === true) verify(groupsOf(description), listing, argv.json === true);
+      else if (question !== undefined) showWhatIf(whatIf(description, question), argv.json === true);
       else if (argv.explain !== undefined) explain(description, argv.explain, argv.json === true);
       else show(description, groupsOf(description), argv.json === true);
     });
@@ -142,6 +150,26 @@ function show(description: HostDescription, report: GroupsReport, json: boolean)
   printText(lines.join('\n'));
 }
 
+/** The partition and the numbers against those of the capture; what is unknown is no difference. */
+function verify(report: GroupsReport, listing: GroupListing, json: boolean): void {
+  if (listing.size === 0) {
+    throw usageError('the source lists no groups to compare with', 'put iommu-groups.txt beside lspci.txt');
+  }
+  const differences = listingDifferences(report, listing);
+  const wrong = differences.filter((one) => one.kind === 'members').length;
+  if (json) printJson({ devices: listing.size, unknown: report.unknown.length, differences });
+  else {
+    const lines = differences.map((one) => `${one.device}: ${one.text}`);
+    lines.push(
+      wrong === 0
+        ? `the partition is that of the capture (${listing.size} devices, ${report.unknown.length} not to be told)`
+        : `${wrong} devices are in other company than in the capture`,
+    );
+    printText(lines.join('\n'));
+  }
+  if (wrong > 0) process.exitCode = ExitCode.differs;
+}
+
 function byReason(list: readonly { readonly device: string; readonly why: string }[]): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const one of list) found.set(one.why, [...(found.get(one.why) ?? []), one.device]);
@@ -179,6 +207,11 @@ function explanationLines(description: HostDescription, one: DeviceExplanation):
   lines.push('', 'Its DMA carries');
   for (const id of one.requesterIds) {
     lines.push(`  ${id.id}  ${id.of === one.device ? id.kind : `${id.kind}, ${id.of}`}`);
+  }
+  if (one.phantom !== null) {
+    lines.push(
+      `  ${one.phantom.ids.join(', ')}  phantom functions, ${one.phantom.enabled ? 'ON: the IOMMU has no entry for these ids' : 'off'}`,
+    );
   }
   lines.push('', one.path.length === 0 ? 'It sits on a root bus.' : 'The way up');
   for (const step of one.path) lines.push(`  ${step.isolated ? 'isolates' : 'OPEN    '}  ${step.detail}`);

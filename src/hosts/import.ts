@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { formatPciAddress, type HostDescription, type HostEvent, parsePciAddress } from '../../hw/index.ts';
+import { formatPciAddress, type HostDescription, parsePciAddress } from '../../hw/index.ts';
 import { fileError, usageError } from '../errors.ts';
 import { isAcpidump, parseAcpidump } from './acpidump.ts';
 import { builtInHost, builtInHostNames } from './builtin.ts';
@@ -212,11 +212,6 @@ function dmarBytes(path: string | undefined): Uint8Array | undefined {
     { file: path, offset: 0 },
     'copy /sys/firmware/acpi/tables/DMAR, or save the output of acpidump',
   );
-}
-
-/** Events as the command line of the history, for people. */
-export function eventText(event: HostEvent): string {
-  return event.kind === 'rescan' ? 'rescan' : `${event.kind} ${event.device}`;
 }
 
 /** An address as this program writes it, or undefined. */

@@ -3,19 +3,7 @@
  * isolation, DMA and assignment depend on.
  */
 import type { TextLine } from './lspci-blocks.ts';
-
-/** Device/port types by the words of lspci, longest first where one contains the other. */
-const PORT_TYPES: readonly (readonly [string, number])[] = [
-  ['Legacy Endpoint', 1],
-  ['Root Complex Integrated Endpoint', 9],
-  ['Root Complex Event Collector', 10],
-  ['Root Port', 4],
-  ['Upstream Port', 5],
-  ['Downstream Port', 6],
-  ['PCI-Express to PCI/PCI-X Bridge', 7],
-  ['PCI/PCI-X to PCI-Express Bridge', 8],
-  ['Endpoint', 0],
-];
+import { EXTENDED_IDS, PORT_TYPES, STANDARD_IDS } from './lspci-words.ts';
 
 const ACS_FLAGS = [
   'SrcValid',
@@ -25,86 +13,6 @@ const ACS_FLAGS = [
   'UpstreamFwd',
   'EgressCtrl',
   'DirectTrans',
-];
-
-/** Standard capabilities by the start of their words. */
-const STANDARD_IDS: readonly (readonly [string, number])[] = [
-  ['Power Management', 0x01],
-  ['AGP3', 0x0e],
-  ['AGP', 0x02],
-  ['Vital Product Data', 0x03],
-  ['Slot ID', 0x04],
-  ['MSI-X', 0x11],
-  ['MSI', 0x05],
-  ['Message Signalled Interrupts', 0x05],
-  ['CompactPCI hot-swap', 0x06],
-  ['PCI-X', 0x07],
-  ['HyperTransport', 0x08],
-  ['Vendor Specific Information', 0x09],
-  ['Debug port', 0x0a],
-  ['CompactPCI central resource control', 0x0b],
-  ['Hot-plug capable', 0x0c],
-  ['PCI-to-PCI bridge', 0x0d],
-  ['Subsystem', 0x0d],
-  ['Secure device', 0x0f],
-  ['Express', 0x10],
-  ['SATA HBA', 0x12],
-  ['PCI Advanced Features', 0x13],
-  ['Enhanced Allocation', 0x14],
-];
-
-/** Extended capabilities by the start of their words. */
-const EXTENDED_IDS: readonly (readonly [string, number])[] = [
-  ['Null', 0x00],
-  ['Advanced Error Reporting', 0x01],
-  ['Virtual Channel', 0x02],
-  ['Device Serial Number', 0x03],
-  ['Power Budgeting', 0x04],
-  ['Root Complex Link', 0x05],
-  ['Root Complex Internal Link', 0x06],
-  ['Root Complex Event Collector', 0x07],
-  ['Multi-Function Virtual Channel', 0x08],
-  ['Vendor Specific Information', 0x0b],
-  ['Access Controls', 0x0d],
-  ['Access Control Services', 0x0d],
-  ['Alternative Routing-ID', 0x0e],
-  ['Address Translation Service', 0x0f],
-  ['Single Root I/O Virtualization', 0x10],
-  ['Multi-Root I/O Virtualization', 0x11],
-  ['Multicast', 0x12],
-  ['Page Request Interface', 0x13],
-  ['Physical Resizable BAR', 0x15],
-  ['Dynamic Power Allocation', 0x16],
-  ['Transaction Processing Hints', 0x17],
-  ['Latency Tolerance Reporting', 0x18],
-  ['Secondary PCI Express', 0x19],
-  ['Protocol Multiplexing', 0x1a],
-  ['Process Address Space ID', 0x1b],
-  ['LN Requester', 0x1c],
-  ['Downstream Port Containment', 0x1d],
-  ['L1 PM Substates', 0x1e],
-  ['Precision Time Measurement', 0x1f],
-  ['PCI Express over M_PHY', 0x20],
-  ['FRS Queueing', 0x21],
-  ['Readiness Time Reporting', 0x22],
-  ['Designated Vendor-Specific', 0x23],
-  ['Virtual Resizable BAR', 0x24],
-  ['Data Link Feature', 0x25],
-  ['Physical Layer 16.0 GT/s', 0x26],
-  ['Lane Margining at the Receiver', 0x27],
-  ['Hierarchy ID', 0x28],
-  ['Native PCIe Enclosure Management', 0x29],
-  ['Physical Layer 32.0 GT/s', 0x2a],
-  ['Alternate Protocol', 0x2b],
-  ['System Firmware Intermediary', 0x2c],
-  ['Shadow Functions', 0x2d],
-  ['Data Object Exchange', 0x2e],
-  ['Device 3', 0x2f],
-  ['Integrity & Data Encryption', 0x30],
-  ['Physical Layer 64.0 GT/s', 0x31],
-  ['Flit Logging', 0x32],
-  ['Flit Performance Measurement', 0x33],
-  ['Flit Error Injection', 0x34],
 ];
 
 /** One capability of the text. */

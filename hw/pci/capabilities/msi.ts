@@ -16,8 +16,3 @@ export const Msi = standardCapability(
   },
   { source: 'PCI 3.0, 6.8.1', writable: ['enable', 'multipleEnable', 'messageAddress'] },
 );
-
-/** Bytes an MSI structure takes: 10, 14, 20 or 24, by its 64-bit and mask flags. */
-export function msiLength(address64: boolean, perVectorMask: boolean): number {
-  return 10 + (address64 ? 4 : 0) + (perVectorMask ? 10 : 0);
-}
