@@ -5,6 +5,7 @@
 import { usageError } from '../errors.ts';
 import type { AssignedDevice, Assignment } from '../export/assignment.ts';
 import { bindCommands, unbindCommands } from '../export/host-setup.ts';
+import { shellWrite } from '../export/shell.ts';
 import { type Blocker, deviceBlockers, siblingBlockers } from './blockers.ts';
 import { adviceOf, type Needs, needsOf } from './needs.ts';
 import { type Role, Roles, type StatedRoles } from './roles.ts';
@@ -81,6 +82,7 @@ export function makePlan(view: PlanView, request: PlanRequest): Plan {
   const lockedOut = siblings
     .filter((name) => !stays.includes(name))
     .map((name) => lockOut(view.functions.get(name), name, roles.of(name), accepted.has(name)));
+  const given = lockedOut.filter(({ mustUnbind, accepted: agreed }) => mustUnbind && agreed);
   const judged = functions.map((found) =>
     deviceBlockers(view, found, accepted.has(found.address) ? undefined : roles.of(found.address), takes),
   );
@@ -100,8 +102,14 @@ export function makePlan(view: PlanView, request: PlanRequest): Plan {
     warnings: judged.flatMap((one) => one.warnings),
     needs: needsOf(view, assignmentOf(request, functions, mdevs), functions, groups),
     advice: adviceOf(functions),
-    commands: functions.flatMap(({ address, driver }) => bindCommands(address, driver ?? undefined)),
-    undo: functions.flatMap(({ address, driver }) => unbindCommands(address, driver ?? undefined)),
+    commands: [
+      ...given.map(({ device }) => shellWrite(device, `/sys/bus/pci/devices/${device}/driver/unbind`)),
+      ...functions.flatMap(({ address, driver }) => bindCommands(address, driver ?? undefined)),
+    ],
+    undo: [
+      ...functions.flatMap(({ address, driver }) => unbindCommands(address, driver ?? undefined)),
+      ...given.map(({ device, driver }) => shellWrite(device, `/sys/bus/pci/drivers/${driver}/bind`)),
+    ],
   };
 }
 
