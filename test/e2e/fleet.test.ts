@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -11,7 +11,9 @@ const captures = join(root, 'test/fixtures/captures');
 const folder = mkdtempSync(join(tmpdir(), 'vtdeck-fleet-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const names = readdirSync(captures).filter((name) => existsSync(join(captures, name, 'lspci.txt')));
+const names = readdirSync(captures).filter((name) =>
+  readdirSync(join(captures, name)).some((file) => file.startsWith('lspci.txt')),
+);
 for (const name of names) cpSync(join(captures, name), join(folder, name), { recursive: true });
 const parallel = spawnSync('sh', ['-c', 'command -v parallel']).status === 0;
 
