@@ -50,7 +50,7 @@ describe('a folder of captures in one call', () => {
 describe.skipIf(!parallel)('the same per host under GNU parallel (skipped where it is not installed)', () => {
   it('each gives the plan that it gives alone', () => {
     const device = '0000:00:01.0';
-    const command = `cd ${folder} && ls -d */ | parallel -j2 '${process.execPath} ${program} plan --host {} --assign ${device} --json > {/}.json'`;
+    const command = `cd ${folder} && ls | parallel -j2 '${process.execPath} ${program} plan --host {} --assign ${device} --json > {}.json'`;
     spawnSync('sh', ['-c', command]);
     for (const name of names) {
       const alone = spawnSync(
