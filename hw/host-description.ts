@@ -18,6 +18,11 @@ export interface FunctionDescription {
   configSize?: 64 | 256 | 4096;
   /** Sizes of BARs (0 to 5; 6: expansion ROM), where known: what sizing them reads. A power of two each. */
   regions?: { bar: number; sizeBytes: number }[];
+  /**
+   * Sizes of base address registers in bytes, powers of two, by index (6: the expansion ROM). Bytes alone don't tell them:
+   * software finds them by writing, and without a size a register keeps its value.
+   */
+  barSizes?: { index: number; bytes: number }[];
   /** What the source could not show and a rule may depend on: "capabilities", "acs", "express type", "bus numbers". */
   unknown?: string[];
   /** Vendor and device by name, where the source had them. */

@@ -76,6 +76,27 @@ export class ConfigurationSpace {
     }
   }
 
+  /**
+   * Lets software move a base address register and find its size by writing ones. PCI 3.0, 6.2.5.1.
+   * @param index 0 to 5, or 6 for the expansion ROM of an endpoint
+   * @param bytes a power of two; anything else is left alone
+   */
+  sizeBar(index: number, bytes: number): void {
+    const bits = Math.log2(bytes);
+    if (!Number.isInteger(bits) || bits < 2 || bits > 63) return;
+    const offset = index === 6 ? 0x30 : 0x10 + index * 4;
+    if (index === 6) {
+      this.allowWrites(offset, 4, (maskFrom(Math.max(bits, 11)) | 1) >>> 0);
+      return;
+    }
+    const low = this.read(offset, 4);
+    const io = (low & 1) !== 0;
+    if (bits < 32) this.allowWrites(offset, 4, maskFrom(io ? bits : Math.max(bits, 4)));
+    if (!io && (low & 6) === 4 && index < 5) {
+      this.allowWrites(offset + 4, 4, bits > 32 ? maskFrom(bits - 32) : 0xffffffff);
+    }
+  }
+
   /** Makes bits read-only again (capability bits that the function lacks). */
   forbidWrites(offset: number, size: 1 | 2 | 4, mask: number): void {
     if (this.writable === undefined) this.prepareMasks();
@@ -127,6 +148,11 @@ export class ConfigurationSpace {
     this.writable = writable;
     this.clearable = clearable;
   }
+}
+
+/** Bits from `low` to 31. */
+function maskFrom(low: number): number {
+  return low >= 32 ? 0 : (0xffffffff << low) >>> 0;
 }
 
 /** Sets the bits of the named fields in a byte mask; what lies beyond the space is left out. */

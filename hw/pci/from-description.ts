@@ -66,6 +66,7 @@ export function buildHierarchy(description: HostDescription): BuiltHierarchy {
     }
     const config = new ConfigurationSpace(bytes ?? new Uint8Array(), one.configSize ?? bytes?.length ?? 0);
     for (const region of one.regions ?? []) sizeRegion(config, region);
+    for (const bar of one.barSizes ?? []) config.sizeBar(bar.index, bar.bytes);
     if (one.physicalFunction !== undefined || config.read(0, 4) === 0xffffffff)
       waiting.push({ at, one, config });
     else if (hierarchy.find(at) !== undefined)

@@ -13,30 +13,60 @@ interface Verb {
 
 const ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/i;
 
-/** Reads a script into events, in order. */
-export function stepsToEvents(script: string): HostEvent[] {
+/**
+ * Reads a script into events, in order.
+ * @param resolve the address of a device by its QEMU id or by the id of the bus it is put on, where that is known
+ */
+export function stepsToEvents(
+  script: string,
+  resolve: (name: { id?: string; bus?: string }) => string | undefined = () => undefined,
+): HostEvent[] {
   const verbs = new Map<string, Verb>();
   const events: HostEvent[] = [];
-  let pendingPlug: 'plug' | 'unplug' | undefined;
+  let pending: PendingPlug | undefined;
+  // The name of what QMP added or took is told by the wait for it that follows, else by the QEMU command line.
+  const settle = (): void => {
+    const device = pending === undefined || pending.told ? undefined : resolve(pending);
+    if (pending !== undefined && device !== undefined) events.push({ kind: pending.kind, device });
+    pending = undefined;
+  };
   for (const line of topLevelLines(script, verbs)) {
     const words = line.split(/\s+/).map((word) => word.replace(/^['"]|['"]$/g, ''));
     const verb = verbs.get(words[0]);
     const direct = directWrite(line);
+    const plug = plugOf(line);
+    if (verb !== undefined || direct !== undefined || plug !== undefined) settle();
     if (verb !== undefined) {
       const event = called(verb, words);
       if (event !== undefined) events.push(event);
     } else if (direct !== undefined) events.push(direct);
-    else if (/device_del/.test(line)) pendingPlug = 'unplug';
-    else if (/device_add/.test(line)) pendingPlug = 'plug';
-    // The name of what QMP added or took is told by the wait for it that follows.
+    else if (plug !== undefined) pending = plug;
     const waited = /\b(absent|present)\s+(\S+)/.exec(line);
-    if (waited !== null && pendingPlug !== undefined && ADDRESS.test(waited[2])) {
-      if ((pendingPlug === 'unplug') === (waited[1] === 'absent')) {
-        events.push({ kind: pendingPlug, device: waited[2].toLowerCase() });
-      }
+    if (waited === null || pending === undefined || !ADDRESS.test(waited[2])) continue;
+    if ((pending.kind === 'unplug') === (waited[1] === 'absent')) {
+      events.push({ kind: pending.kind, device: waited[2].toLowerCase() });
+      pending.told = true;
     }
   }
+  settle();
   return events;
+}
+
+interface PendingPlug {
+  readonly kind: 'plug' | 'unplug';
+  readonly id?: string;
+  readonly bus?: string;
+  /** A wait named the address. */
+  told: boolean;
+}
+
+/** `device_add` and `device_del` with the names that they give. */
+function plugOf(line: string): PendingPlug | undefined {
+  const verb = /device_(add|del)/.exec(line);
+  if (verb === null) return undefined;
+  const id = /"id":\s*"([^"]+)"/.exec(line)?.[1];
+  const bus = /"bus":\s*"([^"]+)"/.exec(line)?.[1];
+  return { kind: verb[1] === 'add' ? 'plug' : 'unplug', id, bus, told: false };
 }
 
 /** Lines outside functions, split at `;` and `&&`; function bodies are looked at for what they write. */

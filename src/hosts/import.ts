@@ -20,6 +20,7 @@ import { stepsToEvents } from './capture-steps.ts';
 import { formerFunction, rootBusNumbers } from './former-functions.ts';
 import { type GroupListing, parseGroupListing } from './iommu-groups.ts';
 import { hexOf, importLspci } from './lspci.ts';
+import { qemuResolver } from './qemu-devices.ts';
 import { parseHostDescription } from './schema.ts';
 import { importedHost, importedHostNames } from './store.ts';
 
@@ -143,7 +144,7 @@ function fromParts(parts: Parts): ImportedHost {
     ? { state: 'on', because: 'the files of the capture tell how the kernel was started' }
     : { state: 'unknown', because: 'the source tells nothing of the IOMMU' };
   if (isQemuMachine(description)) description.rootBuses = qemuRootBusOrder(rootBusNumbers(functions));
-  addHistory(description, parts.steps);
+  addHistory(description, parts.steps, parts.qemu);
   const listing = parts.groups === undefined ? new Map<string, number>() : parseGroupListing(parts.groups);
   for (const one of functions) if (one.group !== undefined) listing.set(one.address, one.group);
   for (const one of functions) one.group ??= listing.get(one.address);
@@ -155,9 +156,9 @@ function fromParts(parts: Parts): ImportedHost {
 }
 
 /** Events after boot; what they took away is put back as a function that was there. */
-function addHistory(description: HostDescription, steps: string | undefined): void {
+function addHistory(description: HostDescription, steps: string | undefined, qemu: string | undefined): void {
   if (steps === undefined) return;
-  const events = stepsToEvents(steps);
+  const events = stepsToEvents(steps, qemu === undefined ? undefined : qemuResolver(qemu, description));
   if (events.length === 0) return;
   description.history = events;
   const present = new Set(description.functions.map((one) => one.address));

@@ -124,6 +124,8 @@ function describe(block: LspciBlock, survey: Survey, problems: TextProblem[]): F
   if (header.name !== '') description.name = header.name;
   if (header.className !== undefined) description.className = header.className;
   readOwnLines(block.lines, description);
+  const sizes = barSizes(block.lines);
+  if (sizes.length > 0) description.barSizes = sizes;
   const physical = survey.physicalOf.get(address);
   if (physical !== undefined) description.physicalFunction = physical;
   const vendorId = header.vendorId ?? vendorByName(header.name);
@@ -156,6 +158,21 @@ function readOwnLines(lines: readonly TextLine[], description: FunctionDescripti
     else if (match[1] === 'NUMA node') description.numaNode = Number(match[2]);
     else if (/^\d+$/.test(match[2])) description.group = Number(match[2]);
   }
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 0, K: 10, M: 20, G: 30, T: 40 };
+
+/** `[size=512K]` of the regions and the expansion ROM. */
+function barSizes(lines: readonly TextLine[]): { index: number; bytes: number }[] {
+  const sizes: { index: number; bytes: number }[] = [];
+  for (const { text, depth } of lines) {
+    if (depth > 1 || !(text.startsWith('Region ') || text.includes('Expansion ROM at'))) continue;
+    const size = /\[size=(\d+)([KMGT]?)\]/.exec(text);
+    if (size === null) continue;
+    const index = text.startsWith('Region ') ? Number(text[7]) : 6;
+    if (index <= 6) sizes.push({ index, bytes: Number(size[1]) * 2 ** UNITS[size[2]] });
+  }
+  return sizes;
 }
 
 /** A hex dump, whole or cut short. */

@@ -14,6 +14,9 @@ const functionDescription = z.looseObject({
   address,
   config: hex.max(8192).optional(),
   configSize: size.optional(),
+  barSizes: z
+    .array(z.object({ index: z.number().int().min(0).max(6), bytes: z.number().positive() }))
+    .optional(),
   unknown: z.array(z.string()).optional(),
   name: z.string().max(500).optional(),
   className: z.string().max(200).optional(),

@@ -110,9 +110,23 @@ function readFunction(folder: string, address: string, problems: string[]): Func
   if (node !== undefined && node >= 0) one.numaNode = node;
   const group = numberOf(linkName(join(folder, 'iommu_group')));
   if (group !== undefined) one.group = group;
+  const sizes = barSizes(textOf(join(folder, 'resource')));
+  if (sizes.length > 0) one.barSizes = sizes;
   const physical = linkName(join(folder, 'physfn'));
   if (physical !== undefined) one.physicalFunction = physical;
   return one;
+}
+
+/** Lines `start end flags`, the first seven are the base addresses and the ROM. */
+function barSizes(resource: string | undefined): { index: number; bytes: number }[] {
+  const sizes: { index: number; bytes: number }[] = [];
+  for (const [index, line] of (resource ?? '').split('\n').slice(0, 7).entries()) {
+    const match = /^0x([0-9a-f]+) 0x([0-9a-f]+) /.exec(line);
+    if (match === null) continue;
+    const bytes = Number(BigInt(`0x${match[2]}`) - BigInt(`0x${match[1]}`)) + 1;
+    if (bytes > 1) sizes.push({ index, bytes });
+  }
+  return sizes;
 }
 
 function readUnits(folder: string): UnitDescription[] {

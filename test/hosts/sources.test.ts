@@ -8,6 +8,7 @@ import { kernelCommandLine, qemuRootBusOrder } from '../../src/hosts/capture-fil
 import { stepsToEvents } from '../../src/hosts/capture-steps.ts';
 import { loadHost } from '../../src/hosts/import.ts';
 import { parseGroupListing } from '../../src/hosts/iommu-groups.ts';
+import { qemuResolver } from '../../src/hosts/qemu-devices.ts';
 import { forgetHost, importedHost, importedHostNames, keepHost } from '../../src/hosts/store.ts';
 import { scanSysfs } from '../../src/hosts/sysfs.ts';
 import { functionOf, ISOLATING, machineOf } from '../support/pci-machine.ts';
@@ -86,6 +87,19 @@ for d in 0000:04:00.0 0000:05:00.0; do rm_ $d; done
       { kind: 'plug', device: '0000:03:00.0' },
       { kind: 'remove', device: '0000:04:00.0' },
       { kind: 'remove', device: '0000:05:00.0' },
+    ]);
+  });
+
+  it('without a wait the QEMU command line tells where a device sits', () => {
+    const qemu = '-device pcie-root-port,id=rp1,bus=pcie.0,addr=3.0 -device e1000e,id=d1,bus=rp1 ';
+    const host = machineOf([{ at: '00:03.0', port: 4, buses: [7, 7] }]);
+    const script = `qmp '{"execute":"device_del","arguments":{"id":"d1"}}'
+sleep 2
+qmp '{"execute":"device_add","arguments":{"driver":"nvme","id":"d2","bus":"rp1"}}'
+`;
+    expect(stepsToEvents(script, qemuResolver(qemu, host))).toEqual([
+      { kind: 'unplug', device: '0000:07:00.0' },
+      { kind: 'plug', device: '0000:07:00.0' },
     ]);
   });
 

@@ -85,6 +85,43 @@ describe('configuration space', () => {
   });
 });
 
+describe('base address registers', () => {
+  it('tell their size when ones are written, and take an aligned address (PCI 3.0, 6.2.5.1)', () => {
+    const bytes = endpointConfiguration({
+      header: { vendorId: 1, baseAddress0: 0x0000000c, baseAddress2: 1 },
+    });
+    const space = new ConfigurationSpace(bytes);
+    space.sizeBar(0, 0x4000);
+    space.sizeBar(2, 0x20);
+    space.write(0x10, 4, 0xffffffff);
+    space.write(0x14, 4, 0xffffffff);
+    space.write(0x18, 4, 0xffffffff);
+    expect([space.read(0x10, 4), space.read(0x14, 4), space.read(0x18, 4)]).toEqual([
+      0xffffc00c, 0xffffffff, 0xffffffe1,
+    ]);
+    space.write(0x10, 4, 0xfe001234);
+    expect(space.read(0x10, 4)).toBe(0xfe00000c);
+  });
+
+  it('larger than 4 GiB: the low half reads zero, the high half gives the size', () => {
+    const space = new ConfigurationSpace(
+      endpointConfiguration({ header: { vendorId: 1, baseAddress0: 0xc } }),
+    );
+    space.sizeBar(0, 2 ** 34);
+    space.write(0x10, 4, 0xffffffff);
+    space.write(0x14, 4, 0xffffffff);
+    expect([space.read(0x10, 4), space.read(0x14, 4)]).toEqual([0xc, 0xfffffffc]);
+  });
+
+  it('keep their value when no size is known', () => {
+    const space = new ConfigurationSpace(
+      endpointConfiguration({ header: { vendorId: 1, baseAddress0: 0xfe000000 } }),
+    );
+    space.write(0x10, 4, 0xffffffff);
+    expect(space.read(0x10, 4)).toBe(0xfe000000);
+  });
+});
+
 describe('virtual functions', () => {
   const plan = [
     {

@@ -1,0 +1,67 @@
+/** Where the devices of a QEMU command line sit, as far as bridges of the host tell. */
+import { type HostDescription, parsePciAddress } from '../../hw/index.ts';
+
+interface QemuDevice {
+  readonly id: string | undefined;
+  readonly bus: string | undefined;
+  readonly device: number;
+  readonly function: number;
+}
+
+/** `-device nvme,id=d1,bus=rp1,addr=3.1` */
+function devicesOf(commandLine: string): QemuDevice[] {
+  const found: QemuDevice[] = [];
+  for (const [, words] of commandLine.matchAll(/-device\s+(\S+)/g)) {
+    const properties = new Map(
+      words
+        .split(',')
+        .slice(1)
+        .map((word) => word.split('=') as [string, string]),
+    );
+    const place = /^(?:0x)?([0-9a-f]+)(?:\.([0-7]))?$/i.exec(properties.get('addr') ?? '0');
+    found.push({
+      id: properties.get('id'),
+      bus: properties.get('bus'),
+      device: place === null ? 0 : Number.parseInt(place[1], 16),
+      function: Number(place?.[2] ?? 0),
+    });
+  }
+  return found;
+}
+
+/** Finds addresses by device id, or by the id of the bridge that a device is put behind. */
+export function qemuResolver(
+  commandLine: string,
+  description: HostDescription,
+): (name: { id?: string; bus?: string }) => string | undefined {
+  const devices = devicesOf(commandLine);
+  const secondary = new Map<string, number>();
+  for (const one of description.functions) {
+    const config = one.config ?? '';
+    if ((Number.parseInt(config.slice(0x1c, 0x1e) || '0', 16) & 0x7f) === 1) {
+      secondary.set(one.address, Number.parseInt(config.slice(0x32, 0x34), 16));
+    }
+  }
+  const hex = (value: number): string => value.toString(16).padStart(2, '0');
+  const busNumber = (name: string | undefined, depth: number): number | undefined => {
+    if (name === undefined || /^pcie?\.0$/.test(name)) return 0;
+    const bridge = devices.find((device) => device.id === name);
+    if (bridge === undefined || depth > 32) return undefined;
+    const address = addressOf(bridge, depth + 1);
+    return address === undefined ? undefined : secondary.get(address);
+  };
+  const addressOf = (device: QemuDevice, depth: number): string | undefined => {
+    const bus = busNumber(device.bus, depth);
+    return bus === undefined ? undefined : `0000:${hex(bus)}:${hex(device.device)}.${device.function}`;
+  };
+  return ({ id, bus }) => {
+    const known = id === undefined ? undefined : devices.find((device) => device.id === id);
+    const address =
+      known !== undefined
+        ? addressOf(known, 0)
+        : bus === undefined
+          ? undefined
+          : addressOf({ id, bus, device: 0, function: 0 }, 0);
+    return address !== undefined && parsePciAddress(address) !== undefined ? address : undefined;
+  };
+}
