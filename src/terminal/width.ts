@@ -1,16 +1,19 @@
 /** How many columns text takes on a terminal. ASCII, which nearly all of it is, never reaches the tables. */
-import stringWidth from 'string-width';
+import { eastAsianWidth } from 'get-east-asian-width';
+
+/** Marks that stand on the character before them, and characters that only format: no column of their own. */
+const NO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}\p{Cs}]$/u;
 
 const known = new Map<number, number>();
 
 /** Columns of one code point: 0 for combining marks and controls, 2 for wide ones. */
 export function characterWidth(point: number): number {
   if (point >= 0x20 && point < 0x7f) return 1;
-  // Box drawing, arrows, blocks: all the program itself draws with.
-  if (point >= 0x2500 && point < 0x2600) return 1;
+  // Punctuation, arrows, box drawing, marks: what the program itself draws with.
+  if ((point >= 0xa0 && point < 0x300 && point !== 0xad) || (point >= 0x2500 && point < 0x25fd)) return 1;
   let width = known.get(point);
   if (width === undefined) {
-    width = Math.min(2, stringWidth(String.fromCodePoint(point)));
+    width = NO_WIDTH.test(String.fromCodePoint(point)) ? 0 : eastAsianWidth(point);
     known.set(point, width);
   }
   return width;
