@@ -7,11 +7,19 @@ import type { Group } from '../iommu/group.ts';
 import type { LinuxKernel } from '../kernel.ts';
 import type { CallArguments, CallContext, CallValue, KernelCall } from './call.ts';
 import { DOMAIN_CALLS } from './domain-calls.ts';
+import { IOASID_CALLS } from './ioasid-calls.ts';
+import { IOMMUFD_CALLS } from './iommufd-calls.ts';
 import { OWNERSHIP_CALLS } from './ownership-calls.ts';
 import { PASID_CALLS } from './pasid-calls.ts';
 
 /** Every call that can be made by name. */
-export const KERNEL_CALLS: readonly KernelCall[] = [...DOMAIN_CALLS, ...PASID_CALLS, ...OWNERSHIP_CALLS];
+export const KERNEL_CALLS: readonly KernelCall[] = [
+  ...DOMAIN_CALLS,
+  ...PASID_CALLS,
+  ...OWNERSHIP_CALLS,
+  ...IOMMUFD_CALLS,
+  ...IOASID_CALLS,
+];
 
 const byName = new Map(KERNEL_CALLS.map((call) => [call.name, call]));
 
