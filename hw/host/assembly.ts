@@ -20,7 +20,7 @@ import type { DeviceFacts } from './device-tree.ts';
 import { functionWith } from './domain-state.ts';
 import { EventLog } from './event-log.ts';
 import { Hardware } from './hardware.ts';
-import { bindAsDescribed, registerAccelerators, registerDescribedDrivers } from './kernel-drivers.ts';
+import { bindAsDescribed, registerDescribedDrivers, registerParentDrivers } from './kernel-drivers.ts';
 import { Machines } from './machines.ts';
 import { MdevDefinitions } from './mdev-definitions.ts';
 import { Transfers } from './transfers.ts';
@@ -55,7 +55,7 @@ export abstract class HostAssembly {
       autoprobe: false,
     });
     this.kernel.intel?.faults.onFault((fault) => this.reportFault(fault));
-    registerAccelerators(this.kernel);
+    registerParentDrivers(this.kernel);
     registerDescribedDrivers(this.kernel, description);
     this.kernel.mdev.onRegistered((parent) => this.startDefined(parent.device.name));
     bindAsDescribed(this.kernel, description);

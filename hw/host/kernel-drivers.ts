@@ -1,13 +1,15 @@
 /** Which drivers a booted kernel has, and which devices they hold: those of the description where it says so. */
 import type { FunctionDescription, HostDescription } from '../host-description.ts';
 import { idxdDriver } from '../kernel/drivers/idxd.ts';
+import { nvidiaDriver } from '../kernel/drivers/nvidia.ts';
 import { PciDriver, type PciId } from '../kernel/drivers/pci-driver.ts';
 import { KernelError } from '../kernel/errno.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
 
-/** Loads the driver of accelerators, which offers their work queues where the kernel knows how. */
-export function registerAccelerators(kernel: LinuxKernel): void {
+/** Loads the drivers whose devices can be cut into mediated devices. */
+export function registerParentDrivers(kernel: LinuxKernel): void {
   const { port, profile, mdev, vfio, auxiliary } = kernel;
+  kernel.drivers.registerDriver(nvidiaDriver({ port, mdev, vfio }));
   kernel.drivers.registerDriver(idxdDriver({ port, profile, mdev, vfio, auxiliary }));
 }
 

@@ -45,6 +45,8 @@ export class Transfers {
     const name = mdev === undefined ? request.device : mdev.parent.device.name;
     const own = mdev?.parent.driver.hardwarePath?.(mdev)?.pasid;
     const pasid = request.pasid ?? own;
+    if (mdev !== undefined && pasid === undefined && mdev.parent.driver.hardwarePath?.(mdev) === undefined)
+      return unwalked(mdev);
     if (pasid !== undefined) checkPasid(pasid);
     const route = this.hardware.fabric.route(this.functionOf(name));
     if (route.unit === undefined) return untranslated(request.iova);
@@ -156,7 +158,9 @@ export class Transfers {
     const write = job.access === 'write';
     const bytes = write ? (job.bytes ?? new Uint8Array(0)) : new Uint8Array(job.lengthBytes);
     try {
-      const moved = offered.accessMemory(job.address, bytes, write);
+      const { driver } = mdev.parent;
+      const moved =
+        driver.moveData?.(mdev, job.address, bytes, write) ?? offered.accessMemory(job.address, bytes, write);
       return {
         bytesDone: bytes.length,
         bytes: write ? undefined : moved,
@@ -225,6 +229,23 @@ function jobOf(request: DmaRequest): TransferJob {
 function checkPasid(pasid: number): void {
   if (!Number.isInteger(pasid) || pasid < 0 || pasid > LAST_PASID)
     throw new KernelError('EINVAL', 'PASID', `${pasid} is no PASID: they have 20 bits`);
+}
+
+/** A mediated device that issues no requests of its own now. */
+function unwalked(mdev: Mdev): WalkState {
+  const software = mdev.parent.driver.hardwarePath === undefined;
+  return {
+    ...untranslated(0n),
+    ok: false,
+    physical: undefined,
+    fault: {
+      reason: 0,
+      meaning: software
+        ? `${mdev.uuid} issues no requests: its driver moves data through pinned pages`
+        : `${mdev.uuid} issues no requests: nobody has it open, so it has no PASID`,
+      recorded: false,
+    },
+  };
 }
 
 function untranslated(iova: bigint): WalkState {

@@ -34,6 +34,8 @@ export interface MdevDriver {
   resource?(mdev: Mdev): string | undefined;
   /** Which part of the parent's hardware does its DMA now; undefined: none, it is closed, or the driver moves data itself. */
   hardwarePath?(mdev: Mdev): HardwarePath | undefined;
+  /** A driver that moves its device's data itself: reads or writes guest memory at an I/O address. @throws KernelError */
+  moveData?(mdev: Mdev, iova: bigint, bytes: Uint8Array, write: boolean): Uint8Array;
 }
 
 /** A slice of a parent that does DMA by itself. */

@@ -64,6 +64,18 @@ export class PinningFunction extends VirtualFunction {
     return bytes ?? new Uint8Array(lengthBytes);
   }
 
+  /** Writes to a pinned page as a device would. @throws KernelError ENOENT: not pinned. */
+  writePinned(iova: bigint, bytes: Uint8Array): void {
+    const pin = this.pins.find((each) => each.iova >> 12n === iova >> 12n);
+    if (pin === undefined)
+      throw new KernelError('ENOENT', 'not pinned', `0x${iova.toString(16)} is not pinned`);
+    this.memory.write(pin.frame * 4096 + Number(iova & 0xfffn), bytes);
+  }
+
+  isPinned(iova: bigint): boolean {
+    return this.pins.some((each) => each.iova >> 12n === iova >> 12n);
+  }
+
   get pinned(): number {
     return this.pins.length;
   }

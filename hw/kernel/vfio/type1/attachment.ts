@@ -147,6 +147,8 @@ export function attachGroup(state: Type1State, group: ContainerGroup): void {
   if (group.type === 'emulated') {
     member.pinnedPageDirtyScope = true;
     state.emulated.push(member);
+    // 5.15 starts with every size; the first group without IOMMU brings the CPU's pages in.
+    updatePageSizes(state);
     return;
   }
   const fresh = core.allocateDomain(representative(group));
