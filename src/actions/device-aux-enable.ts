@@ -23,7 +23,6 @@ export const enableAuxiliaryMode = defineAction({
   },
   linuxCommand: (_host, { device }) => [
     `# in the driver of ${device}: iommu_dev_enable_feature(dev, IOMMU_DEV_FEAT_AUX)`,
-    `accel-config config-wq ${device} --mode=shared   # the step of idxd that asks for it`,
   ],
   candidates: (host) =>
     allDevices(host)
