@@ -9,6 +9,7 @@ import {
   hwptGetDirtyBitmap,
   hwptInvalidate,
   hwptSetDirtyTracking,
+  viommuAlloc,
 } from '../iommufd/hwpt-requests.ts';
 import type { CallArgument, CallValue, KernelCall } from './call.ts';
 import { contextOf, device, hex, iova, length, SOURCE, user } from './iommufd-arguments.ts';
@@ -211,6 +212,17 @@ const pageTables: readonly KernelCall[] = [
         pageSize: 4096n,
       });
       return [...words].map((word) => hex(word));
+    },
+  },
+  {
+    name: 'IOMMU_VIOMMU_ALLOC',
+    about:
+      'A virtual IOMMU that the hardware knows: there is none for VT-d, nested page tables take its place.',
+    source: SOURCE,
+    arguments: [user, device, { name: 'type', kind: 'size', about: 'type of the virtual IOMMU' }],
+    run(call, args) {
+      const owner = userNamed(call, args.user);
+      return viommuAlloc(owner.context, { device: owner.node(args.device).id, type: Number(args.type) });
     },
   },
   {

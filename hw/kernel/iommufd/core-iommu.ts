@@ -12,7 +12,7 @@ import type {
   UserData,
 } from './device-iommu.ts';
 import { type IntelHardware, IntelNested } from './intel-hardware.ts';
-import type { DeviceRegion } from './io-pagetable.ts';
+import type { DeviceRegion } from './iova-limits.ts';
 import { CorePagingDomain, type PagingDomain } from './paging-domain.ts';
 
 /** IOMMU_HW_INFO_TYPE_NONE: the driver has nothing to tell. */

@@ -4,7 +4,7 @@
  */
 import type { Device } from '../device.ts';
 import type { PageRequest, PageResponse } from './fault-queue.ts';
-import type { DeviceRegion } from './io-pagetable.ts';
+import type { DeviceRegion } from './iova-limits.ts';
 import type { PagingDomain } from './paging-domain.ts';
 
 /** A page table that a user manages (first stage of a nested translation). */

@@ -232,7 +232,7 @@ export class IommufdDevice extends IommufdObject {
       );
     const reserves = pasid === NO_PASID;
     const table = pagingBelow(hwpt).ioas.table;
-    if (reserves) table.reserveForDevice(this.iommu.reservedRegions(this.device), this);
+    if (reserves) table.limits.reserveForDevice(this.iommu.reservedRegions(this.device), this);
     try {
       if (existing === undefined) {
         this.checkPasidCompatible(hwpt, pasid);
@@ -244,7 +244,7 @@ export class IommufdDevice extends IommufdObject {
         existing.devices.add(this);
       }
     } catch (error) {
-      if (reserves) table.unreserve(this);
+      if (reserves) table.limits.unreserve(this);
       throw error;
     }
     hwpt.users += 1;
@@ -265,7 +265,7 @@ export class IommufdDevice extends IommufdObject {
     try {
       if (moves) {
         for (const device of attachment.devices) {
-          table.reserveForDevice(this.iommu.reservedRegions(device.device), device);
+          table.limits.reserveForDevice(this.iommu.reservedRegions(device.device), device);
           reserved.push(device);
         }
       }
@@ -273,11 +273,11 @@ export class IommufdDevice extends IommufdObject {
       if (pasid === NO_PASID) this.iommu.replaceGroup(old.domain, hwpt.domain, this.group.group, this.device);
       else this.iommu.replacePasid(old.domain, hwpt.domain, this.device, pasid);
     } catch (error) {
-      for (const device of reserved) table.unreserve(device);
+      for (const device of reserved) table.limits.unreserve(device);
       throw error;
     }
     this.cancelFaults(old, attachment.devices);
-    if (moves) for (const device of attachment.devices) oldTable.unreserve(device);
+    if (moves) for (const device of attachment.devices) oldTable.limits.unreserve(device);
     attachment.hwpt = hwpt;
     hwpt.users += attachment.devices.size;
     old.users -= attachment.devices.size - 1;
@@ -295,7 +295,7 @@ export class IommufdDevice extends IommufdObject {
       this.group.attachments.delete(pasid);
     }
     this.cancelFaults(hwpt, [this]);
-    if (pasid === NO_PASID) pagingBelow(hwpt).ioas.table.unreserve(this);
+    if (pasid === NO_PASID) pagingBelow(hwpt).ioas.table.limits.unreserve(this);
     return hwpt;
   }
 

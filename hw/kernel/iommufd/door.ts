@@ -12,7 +12,6 @@ export {
   hwptInvalidate,
   hwptSetDirtyTracking,
   ioasAlloc,
-  viommuAlloc,
 } from './hwpt-requests.ts';
 export {
   checkRoom,
@@ -28,4 +27,13 @@ export {
 export { checkStructureSize, type IommufdRequestName } from './ioctls.ts';
 export { rawRequest } from './raw-request.ts';
 export { IommufdSelftest, MockAccess } from './selftest/selftest.ts';
-export * as compatibility from './vfio-compat.ts';
+export {
+  apiVersion,
+  checkExtension,
+  dirtyPages,
+  iommuInfo,
+  mapDma,
+  setIommu,
+  unmapDma,
+  vfioIoas,
+} from './vfio-compat.ts';

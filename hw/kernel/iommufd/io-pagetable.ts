@@ -6,8 +6,8 @@
 import { KernelError } from '../errno.ts';
 import { fillDomain, pageRange } from './area-fill.ts';
 import { type Area, type AreaSlice, AreaTree, areaLength } from './area-tree.ts';
-import { IovaRanges, LAST_IOVA } from './iova-ranges.ts';
-import { IovaSearch } from './iova-search.ts';
+import { IovaLimits } from './iova-limits.ts';
+import { hex, LAST_IOVA } from './iova-ranges.ts';
 import type { SharedPages } from './pages.ts';
 import type { PagingDomain } from './paging-domain.ts';
 
@@ -31,22 +31,12 @@ export interface IopAccess {
   unmap(iova: bigint, length: bigint): void;
 }
 
-/** A region of a device that must not be mapped, or may be when `relaxable`. */
-export interface DeviceRegion {
-  readonly start: bigint;
-  readonly last: bigint;
-  readonly relaxable: boolean;
-}
-
 const smallestPage = (pageSizes: bigint): bigint => pageSizes & -pageSizes;
-
-const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
 export class IoPagetable {
   private readonly areas = new AreaTree();
-  private readonly reserved = new IovaRanges();
-  private allowed = new IovaRanges();
-  private readonly search = new IovaSearch(this.areas, this.reserved);
+  /** What is reserved, by page tables and devices, and what the user allows. */
+  readonly limits = new IovaLimits(this.areas);
   private readonly filledDomains: PagingDomain[] = [];
   private readonly accessList: IopAccess[] = [];
   private largePagesOff = false;
@@ -71,23 +61,6 @@ export class IoPagetable {
 
   allAreas(): IterableIterator<Readonly<Area>> {
     return this.areas.all();
-  }
-
-  /** What is not reserved: IOAS_IOVA_RANGES. The user's own list of allowed ranges doesn't show here. */
-  freeRanges(): { start: bigint; last: bigint }[] {
-    const holes: { start: bigint; last: bigint }[] = [];
-    for (const span of this.reserved.spans(0n, LAST_IOVA)) {
-      if (span.isHole) holes.push({ start: span.start, last: span.last });
-    }
-    return holes;
-  }
-
-  get reservedRanges(): readonly { start: bigint; last: bigint }[] {
-    return this.reserved.all;
-  }
-
-  get allowedRanges(): readonly { start: bigint; last: bigint }[] {
-    return this.allowed.all;
   }
 
   // --- mapping ---
@@ -126,7 +99,7 @@ export class IoPagetable {
 
   private findPlace(first: PageSlice, length: bigint): bigint {
     const address = BigInt(first.pages.source.firstPage) * PAGE + first.startByte;
-    return this.search.find(address, length, this.allowed, this.alignment);
+    return this.limits.find(address, length, this.alignment);
   }
 
   private checkPlace(iova: bigint, length: bigint): void {
@@ -135,7 +108,7 @@ export class IoPagetable {
     const last = iova + length - 1n;
     if (last > LAST_IOVA)
       throw new KernelError('EOVERFLOW', 'iova wraps', `${hex(iova)} + ${hex(length)} is beyond 2^64`);
-    const reserved = this.reserved.firstIntersecting(iova, last);
+    const reserved = this.limits.reservedIn(iova, last);
     if (reserved !== undefined)
       throw new KernelError(
         'EINVAL',
@@ -248,7 +221,7 @@ export class IoPagetable {
 
   private removeArea(area: Area): void {
     this.areas.remove(area);
-    this.search.freed(area.iova);
+    this.limits.freed(area.iova);
     area.pages.put();
   }
 
@@ -289,16 +262,17 @@ export class IoPagetable {
    */
   addDomain(domain: PagingDomain): void {
     const smallest = smallestPage(domain.pageSizes);
-    const alignment = smallest > this.alignment ? smallest : this.alignment;
+    let { alignment } = this;
+    if (smallest > alignment) alignment = smallest;
     if (alignment > PAGE)
       throw new KernelError('EINVAL', 'smallest page', `the page table has no pages of ${PAGE} bytes`);
     if (alignment !== this.alignment) this.checkAlignment(alignment);
     try {
-      if (domain.firstIova !== 0n) this.reserve(0n, domain.firstIova - 1n, domain);
-      if (domain.lastIova !== LAST_IOVA) this.reserve(domain.lastIova + 1n, LAST_IOVA, domain);
+      if (domain.firstIova !== 0n) this.limits.reserve(0n, domain.firstIova - 1n, domain);
+      if (domain.lastIova !== LAST_IOVA) this.limits.reserve(domain.lastIova + 1n, LAST_IOVA, domain);
       this.fillAll(domain);
     } catch (error) {
-      this.unreserve(domain);
+      this.limits.unreserve(domain);
       throw error;
     }
     this.alignment = alignment;
@@ -314,7 +288,7 @@ export class IoPagetable {
       domain.unmap(area.iova, areaLength(area));
       if (this.filledDomains.length === 0) this.release(area);
     }
-    this.unreserve(domain);
+    this.limits.unreserve(domain);
     this.recalculateAlignment();
   }
 
@@ -366,58 +340,6 @@ export class IoPagetable {
     area.pages.drop(first, count);
     area.pages.settle();
     area.filled = false;
-  }
-
-  // --- reserved and allowed ranges ---
-
-  /** @throws KernelError EADDRINUSE when something is mapped there, or the user allowed it. */
-  reserve(start: bigint, last: bigint, owner: object | undefined): void {
-    const mapped = this.areas.firstIntersecting(start, last);
-    const allowed = this.allowed.firstIntersecting(start, last);
-    if (mapped !== undefined || allowed !== undefined)
-      throw new KernelError(
-        'EADDRINUSE',
-        'reserved range in use',
-        mapped === undefined
-          ? `${hex(start)} to ${hex(last)} must be reserved, but the user's list allows part of it`
-          : `${hex(start)} to ${hex(last)} must be reserved, but ${hex(mapped.iova)} to ${hex(mapped.last)} is mapped`,
-        mapped === undefined ? 'Allow other ranges.' : 'Unmap what lies there first.',
-      );
-    this.reserved.add(start, last, owner);
-  }
-
-  unreserve(owner: object): void {
-    this.reserved.removeOwner(owner);
-    this.search.freed(0n);
-  }
-
-  /**
-   * Reserves what a device must not have mapped; relaxable regions are left open.
-   * @throws KernelError EADDRINUSE; none of the regions stays reserved then.
-   */
-  reserveForDevice(regions: readonly DeviceRegion[], owner: object): void {
-    try {
-      for (const region of regions) {
-        if (!region.relaxable) this.reserve(region.start, region.last, owner);
-      }
-    } catch (error) {
-      this.unreserve(owner);
-      throw error;
-    }
-  }
-
-  /** Replaces the list that automatic placement keeps to. @throws KernelError EADDRINUSE: the old list stays. */
-  allow(ranges: IovaRanges): void {
-    for (const { start, last } of ranges.all) {
-      const reserved = this.reserved.firstIntersecting(start, last);
-      if (reserved !== undefined)
-        throw new KernelError(
-          'EADDRINUSE',
-          'allowed range is reserved',
-          `${hex(reserved.start)} to ${hex(reserved.last)} is reserved`,
-        );
-    }
-    this.allowed = ranges;
   }
 
   // --- accesses and options ---

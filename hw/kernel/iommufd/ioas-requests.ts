@@ -208,7 +208,7 @@ export function ioasIovaRanges(
   return context.call('IOMMU_IOAS_IOVA_RANGES', request, () => {
     refuseUnknown(request.reserved ?? 0, 0, 'IOAS_IOVA_RANGES');
     const { table } = context.ioas(request.ioas);
-    return { ranges: table.freeRanges(), alignment: table.iovaAlignment };
+    return { ranges: table.limits.freeRanges(), alignment: table.iovaAlignment };
   });
 }
 
@@ -240,7 +240,7 @@ export function ioasAllowIovas(
         );
       allowed.add(start, last);
     }
-    table.allow(allowed);
+    table.limits.allow(allowed);
   });
 }
 

@@ -7,6 +7,8 @@
 /** The highest address, ULONG_MAX. */
 export const LAST_IOVA = (1n << 64n) - 1n;
 
+export const hex = (value: bigint): string => `0x${value.toString(16)}`;
+
 export interface IovaRange {
   readonly start: bigint;
   readonly last: bigint;

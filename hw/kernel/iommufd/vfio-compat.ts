@@ -121,7 +121,7 @@ export function iommuInfo(context: IommufdContext, argsz: number): Compatibility
   // Pages smaller than the CPU's stand for one of its size.
   if ((pageSizes & ~PAGE_MASK) !== 0n) pageSizes = (pageSizes & PAGE_MASK) | 0x1000n;
   if (table.iovaAlignment > pageSizes) pageSizes = table.iovaAlignment;
-  const ranges = table.freeRanges();
+  const ranges = table.limits.freeRanges();
   return {
     argsz: StructureBytes.iommuInfo + DMA_AVAILABLE_BYTES + 16 + ranges.length * IOVA_RANGE_BYTES,
     pageSizes,

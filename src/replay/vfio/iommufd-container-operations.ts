@@ -7,7 +7,6 @@ import type { ReplayWorld } from './world.ts';
 type Call = OperationCall<Process>;
 
 const { Extension, UnmapFlag, MapFlag } = kernel;
-const { compatibility } = iommufd;
 
 const MAP_FLAGS = { READ: MapFlag.read, WRITE: MapFlag.write, VADDR: MapFlag.vaddr };
 const UNMAP_FLAGS = { DIRTY_BITMAP: UnmapFlag.getDirtyBitmap, ALL: UnmapFlag.all, VADDR: UnmapFlag.vaddr };
@@ -27,15 +26,6 @@ function context(call: Call): iommufd.IommufdContext {
   return contextOf(call, 'container');
 }
 
-/** True when the descriptor that the operation calls its container is an IOMMUFD one. */
-export function isOnIommufd({ process, args }: Call): boolean {
-  const descriptor = args.symbol('container');
-  return (
-    process.descriptors.open.includes(descriptor) &&
-    process.descriptors.file(descriptor).object instanceof iommufd.IommufdContext
-  );
-}
-
 /** Opens what the class of the scenario uses as container: /dev/iommu. */
 export const openIommufdContainer: Operation<ReplayWorld, Process> = (world, call) => {
   const opened = world.iommufd.open(call.process);
@@ -49,22 +39,22 @@ export const openIommufdContainer: Operation<ReplayWorld, Process> = (world, cal
 export const iommufdContainerOperations: Readonly<Record<string, Operation<ReplayWorld, Process>>> = {
   get_api_version(_world, call) {
     context(call);
-    return compatibility.apiVersion();
+    return iommufd.apiVersion();
   },
 
   check_extension: (_world, call) =>
-    compatibility.checkExtension(context(call), call.args.number('extension_number')),
+    iommufd.checkExtension(context(call), call.args.number('extension_number')),
 
   set_iommu(_world, call) {
     const { args } = call;
-    compatibility.setIommu(context(call), TYPES[args.text('type') ?? ''] ?? args.number('type'));
+    iommufd.setIommu(context(call), TYPES[args.text('type') ?? ''] ?? args.number('type'));
     return undefined;
   },
 
   iommu_get_info(_world, call) {
     const { args, out } = call;
     const argsz = args.number('argsz', INFO_BYTES);
-    const info = compatibility.iommuInfo(context(call), argsz);
+    const info = iommufd.iommuInfo(context(call), argsz);
     out.argsz = info.argsz;
     out.flags = hex(INFO_FLAGS);
     out.iova_pgsizes = hex(info.pageSizes);
@@ -85,7 +75,7 @@ export const iommufdContainerOperations: Readonly<Record<string, Operation<Repla
     const container = context(call);
     if (args.boolean('null_pointer'))
       throw new KernelError('EFAULT', 'null pointer', 'MAP_DMA takes a structure');
-    compatibility.mapDma(container, process, {
+    iommufd.mapDma(container, process, {
       argsz: args.number('argsz', MAP_BYTES),
       flags: args.flags('flags', MAP_FLAGS),
       vaddr: args.wide('vaddr'),
@@ -102,7 +92,7 @@ export const iommufdContainerOperations: Readonly<Record<string, Operation<Repla
     const usual = (flags & UnmapFlag.getDirtyBitmap) === 0 ? UNMAP_BYTES : UNMAP_WITH_BITMAP_BYTES;
     const written = { size: args.wide('size') };
     try {
-      compatibility.unmapDma(
+      iommufd.unmapDma(
         container,
         { argsz: args.number('argsz', usual), flags, iova: args.wide('iova') },
         written,
@@ -115,6 +105,6 @@ export const iommufdContainerOperations: Readonly<Record<string, Operation<Repla
 
   dirty_pages(_world, call) {
     context(call);
-    return compatibility.dirtyPages();
+    return iommufd.dirtyPages();
   },
 };

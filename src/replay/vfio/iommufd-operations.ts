@@ -162,7 +162,7 @@ const addressSpaces: Operations = {
   vfio_ioas(_world, call) {
     const { args } = call;
     const operation = VFIO_IOAS_OPERATIONS[args.text('operation') ?? ''] ?? args.number('operation');
-    const result = iommufd.compatibility.vfioIoas(contextOf(call), { operation, ioas: id(call, 'ioas') });
+    const result = iommufd.vfioIoas(contextOf(call), { operation, ioas: id(call, 'ioas') });
     return result === undefined ? undefined : rememberId(call, result);
   },
 

@@ -10,7 +10,7 @@ import type {
   ReportedGroup,
   UserData,
 } from '../device-iommu.ts';
-import type { DeviceRegion } from '../io-pagetable.ts';
+import type { DeviceRegion } from '../iova-limits.ts';
 import type { PagingDomain } from '../paging-domain.ts';
 import { MockDomain, MockNestedDomain, readMockData } from './mock-domain.ts';
 

@@ -175,7 +175,7 @@ export class IommufdSelftest {
 
   /** A reserved range without owner: it stays as long as the IOAS. @throws KernelError ENOENT, EADDRINUSE */
   addReserved(context: IommufdContext, ioas: number, start: bigint, length: bigint): void {
-    context.ioas(ioas).table.reserve(start, start + length - 1n, undefined);
+    context.ioas(ioas).table.limits.reserve(start, start + length - 1n, undefined);
   }
 
   /** An access on an IOAS. @throws KernelError EOPNOTSUPP, ENOENT, EADDRINUSE */
