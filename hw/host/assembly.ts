@@ -3,6 +3,7 @@
  * and what stands on both (machines, transfers, sysfs, the log of events).
  */
 import type { HostDescription } from '../host-description.ts';
+import { bootFacts } from '../isolation/boot-facts.ts';
 import { rootBuses } from '../isolation/machine.ts';
 import type { Device } from '../kernel/device.ts';
 import { KernelError } from '../kernel/errno.ts';
@@ -42,7 +43,8 @@ export abstract class HostAssembly {
   constructor(description: HostDescription, profile: ProfileName) {
     this.description = description;
     this.profile = profile;
-    this.hardware = new Hardware(description, this.trace);
+    const facts = bootFacts(description);
+    this.hardware = new Hardware(facts.description, this.trace);
     const { port, pci, frames } = this.hardware;
     const off = description.iommu?.state === 'off' ? ' intel_iommu=off' : '';
     this.kernel = new LinuxKernel({
@@ -53,6 +55,9 @@ export abstract class HostAssembly {
       rootBuses: rootBuses(description, pci),
       allocator: new PageAllocator(frames.first as Frame, frames.count),
       autoprobe: false,
+      listed: facts.listed,
+      unreadable: facts.unreadable,
+      asFirmwareLeft: facts.asFirmwareLeft,
     });
     this.kernel.intel?.faults.onFault((fault) => this.reportFault(fault));
     registerParentDrivers(this.kernel);

@@ -7,7 +7,7 @@ import type { Coverage } from '../kernel/iommu/grouping-formation.ts';
 import { type IommuOptions, iommuOptions } from '../kernel/iommu/grouping-options.ts';
 import { UnitLookup, type UnitRegisters } from '../kernel/iommu/grouping-units.ts';
 import { GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
-import { hasDwordAcs } from '../kernel/pci/acs-quirks.ts';
+import { hasDwordAcs, isAmdIommu } from '../kernel/pci/acs-quirks.ts';
 import type { PciDevice } from '../kernel/pci/pci-device.ts';
 import type { PciTopology } from '../kernel/pci/scan.ts';
 import { bytesOfHex } from '../pci/from-description.ts';
@@ -138,15 +138,11 @@ const ONE_UNIT = { order: 0 } as const;
 function everythingCovered(options: IommuOptions, graphicsOff: boolean): Coverage {
   const system = systemDefaultType(options, []);
   const outside = (device: PciDevice): string | undefined => {
-    if (isAmdIommu(device)) return 'it is the IOMMU itself';
-    // Not so on the older chipsets of vendor 1002, whose entries start at 00:00.0.
-    if (device.vendorId === 0x1022 && device.classCode >>> 8 === 0x0600 && sharesSlotWithAmdIommu(device)) {
-      return 'IVRS entries start behind the IOMMU function: the host bridge beside it has none';
-    }
-    if (graphicsOff && hasBrokenGraphics(device)) {
+    const why = outsideEveryIommu(device);
+    if (why === undefined && graphicsOff && hasBrokenGraphics(device)) {
       return 'Linux switches the remapping unit of this graphics device off';
     }
-    return undefined;
+    return why;
   };
   return {
     unitOf: (device) => (outside(device) === undefined ? ONE_UNIT : undefined),
@@ -157,8 +153,14 @@ function everythingCovered(options: IommuOptions, graphicsOff: boolean): Coverag
   };
 }
 
-function isAmdIommu(device: PciDevice): boolean {
-  return (device.vendorId === 0x1022 || device.vendorId === 0x1002) && device.classCode >>> 8 === 0x0806;
+/** Why no IOMMU covers a device whatever the machine is, or undefined. */
+export function outsideEveryIommu(device: PciDevice): string | undefined {
+  if (isAmdIommu(device)) return 'it is the IOMMU itself';
+  // Not so on the older chipsets of vendor 1002, whose entries start at 00:00.0.
+  if (device.vendorId === 0x1022 && device.classCode >>> 8 === 0x0600 && sharesSlotWithAmdIommu(device)) {
+    return 'IVRS entries start behind the IOMMU function: the host bridge beside it has none';
+  }
+  return undefined;
 }
 
 function sharesSlotWithAmdIommu(device: PciDevice): boolean {
@@ -182,7 +184,7 @@ function hasBrokenGraphics(device: PciDevice): boolean {
  * Linux switches ACS on for every device that has it as soon as an IOMMU driver asks, which is before devices are found. A
  * capture in which no control bit is set although there are some to set was made with the IOMMU off.
  */
-function acsNeverRequested(topology: PciTopology): string | undefined {
+export function acsNeverRequested(topology: PciTopology): string | undefined {
   let example: PciDevice | undefined;
   for (const device of topology.devices) {
     const acs = device.extendedCapability(0x0d);

@@ -1,6 +1,7 @@
 /** Everything that decides on one device's group: its requester ids, the way up, the functions beside it. */
 import type { HostDescription } from '../host-description.ts';
 import { type AcsVerdict, explainAcs, GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
+import { isAmdIommu } from '../kernel/pci/acs-quirks.ts';
 import { forEachDmaAlias } from '../kernel/pci/dma-alias.ts';
 import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
 import { phantomFunctions } from '../kernel/pci/phantom-functions.ts';
@@ -39,7 +40,7 @@ export function explainDevice(
   const device = topology.find(address);
   if (device === undefined) return undefined;
   const context = {
-    amdIommu: topology.devices.some((one) => one.vendorId === 0x1022 && one.classCode >>> 8 === 0x0806),
+    amdIommu: topology.devices.some(isAmdIommu),
     unreadable: (one: PciDevice): boolean =>
       described.get(one.name)?.unknown?.includes('device registers') ?? false,
   };

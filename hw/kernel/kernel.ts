@@ -3,6 +3,7 @@
  * remapping units, make groups and default domains, switch translation on, then drivers, VFIO and mediated devices.
  */
 import { readDmar } from '../acpi/dmar-reader.ts';
+import type { PciAddress } from '../pci/address.ts';
 import type { HardwarePort } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import { AmdDriver } from './amd/driver.ts';
@@ -33,6 +34,8 @@ import { KernelLog } from './kernel-log.ts';
 import { MdevCore } from './mdev/mdev-core.ts';
 import type { PageAllocator } from './page-allocator.ts';
 import type { AcsContext } from './pci/acs.ts';
+import { acsOptions, enableAcs } from './pci/acs-enable.ts';
+import { isAmdIommu } from './pci/acs-quirks.ts';
 import type { PciDevice } from './pci/pci-device.ts';
 import { type PciTopology, type RootBus, scanPci } from './pci/scan.ts';
 import { ProcessTable } from './process/process.ts';
@@ -53,6 +56,12 @@ export interface BootOptions {
   readonly amdIommu?: boolean;
   /** Whether that one remaps interrupts; it does unless told. */
   readonly interruptRemapping?: boolean;
+  /** Functions that are known to be there although the scan may not reach them. */
+  readonly listed?: readonly PciAddress[];
+  /** Functions whose device-specific registers are not known (a host read from text). */
+  readonly unreadable?: ReadonlySet<string>;
+  /** Configuration space is as firmware left it: enumeration switches ACS on where an IOMMU asks for it. */
+  readonly asFirmwareLeft?: boolean;
   /** /sys/bus/pci/drivers_autoprobe at boot; off: nothing binds by itself. On unless told. */
   readonly autoprobe?: boolean;
 }
@@ -95,6 +104,7 @@ export class LinuxKernel {
   readonly mdev: MdevCore;
   readonly processes: ProcessTable;
   private readonly iommuDriver: IommuDriver | undefined;
+  private readonly unreadable: ReadonlySet<string>;
   private readonly devices = new Map<PciDevice, Device>();
   private readonly decisions = new Map<PciDevice, GroupingDecision>();
 
@@ -106,7 +116,9 @@ export class LinuxKernel {
     this.allocator = allocator;
     this.commandLine = options.commandLine ?? '';
     this.options = iommuOptions(this.commandLine);
-    this.topology = scanPci(port.configSpace, options.rootBuses);
+    this.topology = scanPci(port.configSpace, options.rootBuses, { listed: options.listed });
+    this.unreadable = options.unreadable ?? new Set();
+    if (options.asFirmwareLeft === true) this.switchAcsOn();
     this.lookup = this.findUnits();
     this.intel = this.startIntel();
     this.amd = options.amdIommu === true && this.options.amdEnabled ? new AmdDriver() : undefined;
@@ -206,7 +218,17 @@ export class LinuxKernel {
 
   /** What isolation depends on besides the devices themselves. */
   get acs(): AcsContext {
-    return { amdIommu: this.intel === undefined };
+    return {
+      amdIommu: this.intel === undefined || this.topology.devices.some((pci) => isAmdIommu(pci)),
+      unreadable: (pci) => this.unreadable.has(pci.name),
+    };
+  }
+
+  /** pci_enable_acs for every device, before any group is formed. */
+  private switchAcsOn(): void {
+    const requested = this.options.intelEnabled && this.port.acpiTable('DMAR') !== undefined;
+    const options = acsOptions(commandLineWords(this.commandLine));
+    for (const pci of this.topology.devices) enableAcs(pci, requested, options);
   }
 
   /** What decided on the group of a device, or undefined: it is in none. */

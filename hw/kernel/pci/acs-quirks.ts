@@ -5,6 +5,11 @@
 import { AcsBit } from '../../pci/capabilities/acs.ts';
 import type { PciDevice } from './pci-device.ts';
 
+/** The configuration function of an AMD IOMMU. */
+export function isAmdIommu(device: PciDevice): boolean {
+  return (device.vendorId === 0x1022 || device.vendorId === 0x1002) && device.classCode >>> 8 === 0x0806;
+}
+
 /** What the quirks need to know of the machine. */
 export interface AcsEnvironment {
   /** An IVRS table is there: the machine has an AMD IOMMU. */
