@@ -12,6 +12,8 @@ const { DeviceFile, DeviceMemory, VfioPciOperations } = kernel;
 /** Sizes that the recorder passes when an operation names none. */
 const ARGSZ = { deviceInfo: 24, regionInfo: 32, irqInfo: 16 };
 const COMMAND = 4;
+/** Longest scan of a transcript that is taken seriously. */
+const MOST_STEPS = 0x10000;
 /** What the recorder puts where a DMA answer is expected, to see whether anything came. */
 const SENTINEL = 0xdeadbeefcafef00dn;
 /** Words that the device's buffer of 4 KiB holds. */
@@ -132,6 +134,8 @@ export const deviceOperations: Operations = {
 
   device_dma_scan(world, { process, args, out }) {
     const device = args.text('device') ?? '';
+    const steps = args.number('n');
+    if (steps > MOST_STEPS) throw new RangeError(`a scan of ${steps} steps`);
     const scratch = Number(args.wide('scratch'));
     const scratchIova = args.wide('scratch_iova');
     const arrived: [string, string][] = [];

@@ -126,7 +126,8 @@ class Replay {
     try {
       result = handler(this.world, call);
     } catch (error) {
-      if (error instanceof RangeError) throw this.senseless(line, error.message);
+      if (error instanceof RangeError || error instanceof TypeError)
+        throw this.senseless(line, error.message);
       // A symbol whose creation failed stands for -1.
       if (typeof args.as === 'string' && !caller.symbols.has(args.as)) caller.symbols.set(args.as, -1);
       return failure(error, out);

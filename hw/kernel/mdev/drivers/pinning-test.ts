@@ -44,12 +44,17 @@ export class PinningFunction extends VirtualFunction {
 
   /** Unpins what it has of `count` pages, once each; how many. */
   unpin(iova: bigint, count: number): number {
+    const end = iova + BigInt(count) * 4096n;
+    const inRange = this.pins.filter(
+      (pin) => pin.iova >= iova && pin.iova < end && (pin.iova - iova) % 4096n === 0n,
+    );
     let unpinned = 0;
-    for (let index = 0; index < count; index += 1) {
-      const at = this.pins.findIndex((pin) => pin.iova === iova + BigInt(index) * 4096n);
-      if (at < 0) continue;
-      const [pin] = this.pins.splice(at, 1);
-      this.device.unpinPages(pin.iova, 1);
+    for (const each of new Set(inRange.map((pin) => pin.iova))) {
+      this.pins.splice(
+        this.pins.findIndex((pin) => pin.iova === each),
+        1,
+      );
+      this.device.unpinPages(each, 1);
       unpinned += 1;
     }
     return unpinned;
