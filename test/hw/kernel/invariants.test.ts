@@ -17,14 +17,14 @@ import { PasidTableEntry } from '../../../hw/vtd/layouts.ts';
 import { registers } from '../../../hw/vtd/registers.ts';
 import { type DeviceName, frame, page, SmallHost } from './small-host.ts';
 
-const SEQUENCES = Number(process.env.VTDECK_SEQUENCES ?? 25);
+const SEQUENCES = Number(process.env.VTDECK_SEQUENCES ?? 20);
 const RW = IommuProt.read | IommuProt.write;
 const NAMES: readonly DeviceName[] = ['A', 'B', 'C', 'M0', 'M1', 'P0', 'P1', 'usb'];
 const TAGGING: readonly DeviceName[] = ['A', 'B'];
 const PASIDS = 5;
 /** Domain number n owns frames from here; nobody else's tables may lead there. */
 const FRAMES_OF = (number: number): number => 0x10000 + number * 0x1000;
-const PAGES = [0, 1, 5, 63, 512, 513];
+const PAGES = [0, 1, 5, 512];
 
 interface Slot {
   domain: IntelDomain | undefined;
@@ -62,7 +62,7 @@ const operation = fc.record({
     'unuse',
   ),
   device: fc.nat(NAMES.length - 1),
-  slot: fc.nat(3),
+  slot: fc.constantFrom(0, 0, 0, 1, 1, 2),
   pasid: fc.integer({ min: 1, max: PASIDS }),
   at: fc.constantFrom(...PAGES),
   count: fc.constantFrom(1, 1, 2, 3, 512),
@@ -73,7 +73,7 @@ type Operation = typeof operation extends fc.Arbitrary<infer T> ? T : never;
 
 class Run {
   readonly host: SmallHost;
-  readonly slots: Slot[] = [0, 1, 2, 3].map((number) => ({ domain: undefined, number }));
+  readonly slots: Slot[] = [0, 1, 2].map((number) => ({ domain: undefined, number }));
   readonly believed = new Believed();
   private readonly owners = new Map<number, object>();
   private readonly uses = new Map<number, number>();
@@ -115,7 +115,7 @@ class Run {
         });
         return;
       case 'detach':
-        if (domain === undefined || group.domain !== domain) return;
+        if (domain === undefined || group.domain !== domain || this.tagged(name)) return;
         this.attempt(() => {
           core.detachGroup(domain, group);
           this.believed.group.delete(group.id);
@@ -263,8 +263,11 @@ class Run {
   private checkWalk(name: DeviceName, pasid: number, at: number, on: number | 'blocked' | undefined): void {
     const reached = this.host.walk(name, at, 1, pasid);
     const expected = typeof on === 'number' ? this.believed.mapped.get(`${on}/${at}`) : undefined;
-    if (expected === undefined) expect(reached, `${name} pasid ${pasid} page ${at}`).toBeLessThan(0);
-    else expect(reached, `${name} pasid ${pasid} page ${at}`).toBe(expected);
+    // Plain comparisons: this runs some hundred times for each operation.
+    if (expected === undefined ? reached < 0 : reached === expected) return;
+    throw new Error(
+      `${name} pasid ${pasid} page ${at}: reached ${reached}, expected ${expected ?? 'a fault'}`,
+    );
   }
 
   /** Uses of each domain on the unit against the entries that carry its id. */
@@ -306,6 +309,14 @@ class Run {
         steps.push(() => core.detachDevicePasid(domain, device, Number(pasid)));
       }
     }
+    const runAll = (): void => {
+      for (let index = steps.length; index > 0; index -= 1) {
+        const [step] = steps.splice((order * 7919 + index) % steps.length, 1);
+        step();
+      }
+    };
+    // 5.15 loses auxiliary attachments with the normal one: they go first.
+    if (this.old) runAll();
     for (const group of core.groups) {
       const on = this.believed.group.get(group.id);
       if (typeof on === 'number') {
@@ -313,10 +324,7 @@ class Run {
         if (domain !== undefined) steps.push(() => core.detachGroup(domain, group));
       }
     }
-    for (let index = steps.length; index > 0; index -= 1) {
-      const [step] = steps.splice((order * 7919 + index) % steps.length, 1);
-      step();
-    }
+    runAll();
     for (const id of this.owners.keys()) {
       const group = core.groups.find((each) => each.id === id);
       if (group !== undefined) core.releaseGroup(group);
@@ -394,11 +402,11 @@ describe.each([
         const frames = host.kernel.allocator.usedFrames;
         const ids = host.unit.domainIds.free;
         const run = new Run(host);
-        for (const [index, each] of operations.entries()) {
+        for (const each of operations) {
           run.act(each);
-          if (index % 8 === 7) run.checkIsolation();
+          // Each look fills the unit's caches, so that a forgotten flush shows at the next one.
+          run.checkIsolation();
         }
-        run.checkIsolation();
         run.checkCounts();
         run.releaseAll(order);
         expect(canonical(host)).toEqual(before);
