@@ -38,7 +38,7 @@ export function digestOf(hardware: Hardware, isUserPage: (frame: number) => bool
   }
   for (const of of functionsInOrder(hardware)) {
     hash.text(addressOf(of));
-    hash.bytes(of.config.snapshot());
+    hashWords(hash, wordsOf(of.config.snapshot()));
   }
   for (const { address, model } of hardware.modelsInUse) {
     hash.text(address);
@@ -97,15 +97,24 @@ function hashInterruptTable(hash: Hash128, memory: PhysicalMemory, address: bigi
   }
 }
 
-/** A page's words that are not zero, with their places. */
 function hashPage(hash: Hash128, memory: PhysicalMemory, address: number): void {
   const words = memory.chunk(Math.floor(address / CHUNK_BYTES));
   if (words === undefined) return;
   const first = (address % CHUNK_BYTES) / 4;
-  for (let index = 0; index < PAGE_WORDS; index += 1) {
-    const value = words[first + index];
+  hashWords(hash, words.subarray(first, first + PAGE_WORDS));
+}
+
+/** Words that are not zero, with their places. */
+function hashWords(hash: Hash128, words: Uint32Array): void {
+  for (let index = 0; index < words.length; index += 1) {
+    const value = words[index];
     if (value === 0) continue;
     hash.word(index);
     hash.word(value);
   }
+}
+
+/** Bytes of a space of 64, 256 or 4096 as words. */
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2);
 }

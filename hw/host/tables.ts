@@ -13,10 +13,14 @@ import {
 } from '../vtd/layouts.ts';
 import { TableMode } from '../vtd/registers.ts';
 
-/** Memory as read here: 32-bit words at aligned byte addresses. */
+/** Memory as read here: 32-bit words at aligned byte addresses, and whole chunks of 2 MiB for long searches. */
 export interface WordMemory {
   read32(address: number): number;
+  /** Undefined: nothing but zeros there. */
+  chunk(number: number): Uint32Array | undefined;
 }
+
+const CHUNK_BYTES = 0x200000;
 
 const PAGE_BYTES = 4096;
 
@@ -41,6 +45,27 @@ export interface PagingRoot {
   /** Physical byte address of the top table. */
   readonly address: number;
   readonly levels: number;
+}
+
+/** Indices of the entries of a table whose bit 0 is set. Entries never cross a chunk: tables are aligned. */
+function* presentEntries(
+  memory: WordMemory,
+  table: number,
+  entries: number,
+  bytes: number,
+): Generator<number> {
+  for (let index = 0; index < entries; ) {
+    const address = table + index * bytes;
+    const chunk = memory.chunk(Math.floor(address / CHUNK_BYTES));
+    const offset = address % CHUNK_BYTES;
+    const inChunk = Math.min(entries - index, Math.floor((CHUNK_BYTES - offset) / bytes));
+    if (chunk !== undefined) {
+      const stride = bytes / 4;
+      for (let step = 0, word = offset / 4; step < inChunk; step += 1, word += stride)
+        if ((chunk[word] & 1) !== 0) yield index + step;
+    }
+    index += inChunk;
+  }
 }
 
 export function readWords(memory: WordMemory, address: number, count: number): Uint32Array {
@@ -82,9 +107,8 @@ function* contextTable(
   scalable: boolean,
 ): Generator<ContextEntryInMemory> {
   const bytes = PAGE_BYTES / entries;
-  for (let index = 0; index < entries; index += 1) {
+  for (const index of presentEntries(memory, table, entries, bytes)) {
     const address = table + index * bytes;
-    if ((memory.read32(address) & 1) === 0) continue;
     yield {
       requesterId: firstRequesterId + index,
       address,
@@ -102,13 +126,11 @@ export function* pasidEntries(
   const { pasidDirectoryPointer, pasidDirectorySize } = ScalableContextEntry.fields;
   const directory = pasidDirectoryPointer.get(context.words);
   const entries = 2 ** (pasidDirectorySize.get(context.words) + 7);
-  for (let index = 0; index < entries; index += 1) {
+  for (const index of presentEntries(memory, directory, entries, 8)) {
     const words = readWords(memory, directory + index * 8, 2);
-    if (!PasidDirectoryEntry.fields.present.isSet(words)) continue;
     const table = PasidDirectoryEntry.fields.pasidTablePointer.get(words);
-    for (let slot = 0; slot < 64; slot += 1) {
+    for (const slot of presentEntries(memory, table, 64, 64)) {
       const address = table + slot * 64;
-      if ((memory.read32(address) & 1) === 0) continue;
       yield {
         requesterId: context.requesterId,
         pasid: index * 64 + slot,
