@@ -77,7 +77,7 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
       pessimistic === optimistic
         ? []
         : members.filter((name) => !sameMembers(pessimistic.membersOf(name), members));
-    const misplaced = unplaced(members, optimistic.machine.topology, hidden);
+    const misplaced = unplaced(members, optimistic.machine.topology, hidden, optimistic.machine.lostBuses);
     if (misplaced !== undefined) {
       for (const device of members) {
         uncertain.push({ device, why: misplaced, dependsOn: [], ifIsolated: members, ifOpen: [] });
@@ -107,7 +107,7 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
   const ungrouped: UngroupedReport[] = [];
   for (const device of optimistic.formation.ungrouped) {
     const misplaced = optimistic.scoped
-      ? unplaced([device.name], optimistic.machine.topology, hidden)
+      ? unplaced([device.name], optimistic.machine.topology, hidden, optimistic.machine.lostBuses)
       : undefined;
     if (misplaced === undefined) {
       ungrouped.push({ device: device.name, why: optimistic.formation.whyUngrouped(device) });

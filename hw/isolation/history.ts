@@ -63,8 +63,10 @@ class Replay {
           event.kind === 'remove' ? this.withAllBehind(event.device) : this.wholeSlot(event.device);
         for (const device of gone.reverse()) {
           this.formation.remove(device);
-          this.absent.add(device);
-          if (event.kind === 'remove') this.removed.add(device);
+          // The physical function's driver switches its virtual ones off: no rescan finds them again.
+          if (device.isVirtualFunction) this.machine.topology.remove(device);
+          else this.absent.add(device);
+          if (event.kind === 'remove' && !device.isVirtualFunction) this.removed.add(device);
         }
         return;
       }

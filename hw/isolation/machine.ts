@@ -13,6 +13,8 @@ export interface MachineProblem {
 export interface ScannedMachine {
   readonly hierarchy: PciHierarchy;
   readonly topology: PciTopology;
+  /** Segment * 256 + bus of buses behind bridges that could not be followed. */
+  readonly lostBuses: ReadonlySet<number>;
   /** What is wrong with the description, device by device; the rest is usable. */
   readonly problems: readonly MachineProblem[];
   readonly described: ReadonlyMap<string, FunctionDescription>;
@@ -33,8 +35,13 @@ export function scanMachine(description: HostDescription): ScannedMachine {
   }
   const roots = rootBuses(description, hierarchy);
   const topology = scanPci(hierarchy, roots, { virtualFunctions: false, listed });
-  problems.push(...topology.problems);
-  return { hierarchy, topology, problems, described };
+  problems.push(...topology.problems.map(({ device, problem }) => ({ device, problem })));
+  const lostBuses = new Set(
+    topology.problems.flatMap((one) =>
+      one.lostBus === undefined ? [] : [one.lostBus.segment * 256 + one.lostBus.bus],
+    ),
+  );
+  return { hierarchy, topology, problems, described, lostBuses };
 }
 
 /**

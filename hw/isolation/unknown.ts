@@ -84,14 +84,22 @@ export function unplaced(
   names: readonly string[],
   topology: PciTopology,
   hidden: ReadonlySet<string>,
+  lostBuses: ReadonlySet<number>,
 ): string | undefined {
-  if (hidden.size === 0) return undefined;
+  if (hidden.size === 0 && lostBuses.size === 0) return undefined;
   for (const name of names) {
     const device = topology.find(name);
     if (device === undefined) continue;
     let bus: PciBus = device.bus;
     while (bus.parent !== undefined) bus = bus.parent;
-    if (bus.number === 0 && !hidden.has(name)) continue;
+    if (
+      bus.bridge === undefined &&
+      bus.parent === undefined &&
+      lostBuses.has(bus.segment * 256 + bus.number)
+    ) {
+      return `A bridge with impossible bus numbers claims bus ${bus.number.toString(16).padStart(2, '0')}: where it hangs can't be told.`;
+    }
+    if (hidden.size === 0 || (bus.number === 0 && !hidden.has(name))) continue;
     const [first] = hidden;
     const others = hidden.size > 1 ? ` and ${hidden.size - 1} other bridges` : '';
     return `The source does not show the bus numbers of ${first}${others}: what sits behind them can't be told.`;

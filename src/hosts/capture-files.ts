@@ -52,6 +52,16 @@ export function commandLineWithDefaults(
   return defaults.length === 0 ? line : [...defaults, line ?? ''].join(' ').trim();
 }
 
+/** What the kernel log says when it refuses the DMAR table or its units as a whole; undefined: it does not. */
+export function iommuRefusal(dmesg: string | undefined): string | undefined {
+  const line = (dmesg ?? '')
+    .split('\n')
+    .find((one) =>
+      /DMAR.*returns all ones|Parse DMAR table failure|DMAR: Failed to (?:map|enable)/.test(one),
+    );
+  return line === undefined ? undefined : `the kernel log says: ${line.replace(/^\[[^\]]*\]\s*/, '')}`;
+}
+
 /**
  * Root buses of a QEMU machine: its ACPI tables declare bus 0 first and the expanders from the highest bus down.
  * @param buses root buses of segment 0

@@ -11,6 +11,7 @@ import { isAcpidump, parseAcpidump } from './acpidump.ts';
 import { builtInHost, builtInHostNames } from './builtin.ts';
 import {
   commandLineWithDefaults,
+  iommuRefusal,
   isQemuMachine,
   kernelCommandLine,
   qemuRootBusOrder,
@@ -143,6 +144,8 @@ function fromParts(parts: Parts): ImportedHost {
   description.iommu = booted
     ? { state: 'on', because: 'the files of the capture tell how the kernel was started' }
     : { state: 'unknown', because: 'the source tells nothing of the IOMMU' };
+  const refusal = iommuRefusal(parts.dmesg);
+  if (refusal !== undefined) description.iommu = { state: 'off', because: refusal };
   if (isQemuMachine(description)) description.rootBuses = qemuRootBusOrder(rootBusNumbers(functions));
   addHistory(description, parts.steps, parts.qemu);
   const listing = parts.groups === undefined ? new Map<string, number>() : parseGroupListing(parts.groups);

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { groupsOf } from '../../hw/isolation/groups.ts';
 import { topologyOf } from '../../hw/isolation/topology.ts';
@@ -240,6 +241,45 @@ describe('bad input', () => {
       `lspci: Unable to load libkmod resources: error -2\nanother line\n${dump(port, 256)}`,
     );
     expect(problems).toEqual([{ line: 1, problem: expect.stringContaining('belongs to no device') }]);
+  });
+
+  it('what sits behind a bridge with impossible bus numbers is not claimed, the rest is', () => {
+    const plans = [
+      { at: '05:01.0', port: 4, buses: [3, 3] as [number, number] },
+      { at: '03:00.0', port: 0 },
+      { at: '00:05.0' },
+    ];
+    const report = groupsOf(machineOf(plans));
+    expect(report.groups.flatMap((group) => group.devices)).toEqual(['0000:00:05.0', '0000:05:01.0']);
+    expect(report.unknown.map((one) => one.device)).toEqual(['0000:03:00.0']);
+    expect(report.problems[0].problem).toContain('must lie beyond bus 05');
+  });
+
+  it('no damage of a text makes the import fail', () => {
+    const good = PORT + NIC + dump(port, 4096).replace('00:01.0', '00:02.0') + dump({ at: '02:00.0' }, 256);
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.tuple(fc.nat(good.length - 1), fc.constantFrom('', '\n', 'x', '0', 'ff', '\t', '[', ':', '.7')),
+          {
+            minLength: 1,
+            maxLength: 12,
+          },
+        ),
+        (edits) => {
+          let text = good;
+          for (const [at, piece] of edits) text = text.slice(0, at) + piece + text.slice(at + 1);
+          const { functions } = importLspci(text);
+          const report = groupsOf(machineOf([], { functions }));
+          const told = [
+            ...report.groups.flatMap((group) => group.devices),
+            ...report.unknown.map((one) => one.device),
+          ];
+          expect(new Set(told)).toEqual(new Set(functions.map((one) => one.address)));
+        },
+      ),
+      { numRuns: 150 },
+    );
   });
 
   it('a capability list that loops is named, and the function keeps what came before', () => {

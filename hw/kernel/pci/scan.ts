@@ -16,6 +16,8 @@ export interface RootBus {
 export interface ScanProblem {
   readonly device: string;
   readonly problem: string;
+  /** The bus behind a bridge that could not be followed: what sits there has no known place. */
+  readonly lostBus?: RootBus;
 }
 
 export interface PciTopology {
@@ -189,7 +191,11 @@ class Topology implements PciTopology {
     if (secondary === 0 && subordinate === 0) return;
     const problem = this.busNumberProblem(device, secondary, subordinate);
     if (problem !== undefined) {
-      this.problems.push({ device: device.name, problem });
+      this.problems.push({
+        device: device.name,
+        problem,
+        lostBus: { segment: device.bus.segment, bus: secondary },
+      });
       return;
     }
     const bus = new ScannedBus(device.bus.segment, secondary, subordinate, device.bus, device);
