@@ -19,6 +19,8 @@ export interface DeviceExplanation {
   readonly group: GroupReport | null;
   readonly ungrouped: UngroupedReport | null;
   readonly unknown: UnknownReport | null;
+  /** What its group says and what of it is enforced now. */
+  readonly enforcement: string;
   /** Requester ids its DMA may carry, and which device answers for each. */
   readonly requesterIds: readonly { readonly id: string; readonly of: string; readonly kind: string }[];
   /** Requester ids it may use besides when phantom functions are on; null without support. */
@@ -61,9 +63,11 @@ export function explainDevice(
   const mates = device.bus.devices.filter(
     (other) => other !== device && other.devfn >>> 3 === device.devfn >>> 3 && !device.isVirtualFunction,
   );
+  const group = report.groups.find((one) => one.devices.includes(device.name)) ?? null;
   return {
     device: device.name,
-    group: report.groups.find((group) => group.devices.includes(device.name)) ?? null,
+    group,
+    enforcement: enforcementText(group),
     ungrouped: report.ungrouped.find((one) => one.device === device.name) ?? null,
     unknown: report.unknown.find((one) => one.device === device.name) ?? null,
     requesterIds,
@@ -72,6 +76,17 @@ export function explainDevice(
     path,
     slot: [device, ...mates].map(step),
   };
+}
+
+/** "Describe or enforce": a group only tells what can't be parted; its domain is what holds DMA back. */
+function enforcementText(group: GroupReport | null): string {
+  if (group === null) return 'No group: its DMA is not translated, and it cannot be assigned.';
+  const who = group.devices.length === 1 ? 'It' : `All ${group.devices.length} members`;
+  const today =
+    group.type === 'identity'
+      ? 'its default domain is identity, so nothing is enforced: DMA reaches all of memory'
+      : `its default domain (${group.type}) confines kernel DMA to what drivers map`;
+  return `The group describes: these devices cannot be told apart or kept apart. Enforced now: ${today}. ${who} must leave kernel drivers before user space may attach a domain of its own.`;
 }
 
 function requesterText(requesterId: number): string {

@@ -204,7 +204,7 @@ function explanationLines(description: HostDescription, one: DeviceExplanation):
     lines.push(`  if all that is hidden isolates: ${one.unknown.ifIsolated.join(', ')}`);
     lines.push(`  if nothing of it does: ${one.unknown.ifOpen.join(', ')}`);
   } else lines.push(`No group: ${one.ungrouped?.why ?? 'it is not covered'}`);
-  lines.push('', 'Its DMA carries');
+  lines.push(one.enforcement, '', 'Its DMA carries');
   for (const id of one.requesterIds) {
     lines.push(`  ${id.id}  ${id.of === one.device ? id.kind : `${id.kind}, ${id.of}`}`);
   }
