@@ -62,6 +62,7 @@ const plan = z.looseObject({
   stays: z.array(z.string()),
   blockers: z.array(blocker),
   warnings: z.array(blocker),
+  reach: z.array(z.looseObject({ device: z.string(), memory: z.string(), peers: z.array(z.string()) })),
   needs: z.looseObject({ lockedMemoryBytes: count }),
   commands: z.array(z.string()),
   undo: z.array(z.string()),

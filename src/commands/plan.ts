@@ -1,5 +1,5 @@
 /** `vtdeck plan --host H --assign BDF…`: what an assignment takes, locks out, needs, and what blocks it. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { buildHost, type Host, type HostDescription } from '../../hw/index.ts';
 import { ExitCode, usageError } from '../errors.ts';
@@ -16,6 +16,7 @@ import {
   targetOptions,
   targetsOf,
 } from '../plan/options.ts';
+import { planSvg } from '../plan/picture.ts';
 import { makePlan, type Plan, type PlanRequest } from '../plan/plan.ts';
 import { type Preparation, prepare } from '../plan/prepare.ts';
 import { recheckPlan } from '../plan/recheck.ts';
@@ -41,6 +42,7 @@ interface PlanArguments extends TargetArguments {
   rehearse?: boolean;
   newer?: string;
   markdown?: boolean;
+  svg?: string;
   json?: boolean;
 }
 
@@ -99,6 +101,11 @@ const command: CommandModule<object, PlanArguments> = {
         describe: 'a newer capture of the machine: does the plan still hold there',
         requiresArg: true,
       })
+      .option('svg', {
+        type: 'string',
+        describe: 'write a picture of the plan to this file',
+        requiresArg: true,
+      })
       .option('markdown', { type: 'boolean', describe: 'print a report for a change ticket' })
       .options(targetOptions)
       .conflicts('host', ['session', 'fleet'])
@@ -131,6 +138,9 @@ const command: CommandModule<object, PlanArguments> = {
     );
     const rehearsal =
       argv.rehearse === true && host !== undefined ? rehearse(host, plan, request) : undefined;
+    if (argv.svg !== undefined) {
+      writeFileSync(argv.svg, planSvg(planText(plan, request.assign), `plan on ${source.view.name}`));
+    }
     if (argv.json === true) printJson(rehearsal === undefined ? plan : { ...plan, rehearsal });
     else if (argv.markdown === true) printText(planMarkdown(plan, source.view.name, request.assign));
     else

@@ -33,6 +33,15 @@ export interface LockedOut {
   readonly accepted: boolean;
 }
 
+/** What the DMA of a taken function can touch once the group is given away. */
+export interface Reach {
+  readonly device: string;
+  /** By way of the IOMMU: nothing but what the guest maps. */
+  readonly memory: string;
+  /** Functions it can reach without passing the IOMMU: the rest of its group. */
+  readonly peers: readonly string[];
+}
+
 export interface Plan {
   readonly ok: boolean;
   /** Group of the first device; -1: it has none. */
@@ -45,6 +54,7 @@ export interface Plan {
   readonly stays: readonly string[];
   readonly blockers: readonly Blocker[];
   readonly warnings: readonly Blocker[];
+  readonly reach: readonly Reach[];
   readonly needs: Needs;
   readonly advice: readonly string[];
   readonly commands: readonly string[];
@@ -100,6 +110,7 @@ export function makePlan(view: PlanView, request: PlanRequest): Plan {
     stays,
     blockers,
     warnings: judged.flatMap((one) => one.warnings),
+    reach: reachOf(view, functions, mdevs, request.machine),
     needs: needsOf(view, assignmentOf(request, functions, mdevs), functions, groups),
     advice: adviceOf(functions),
     commands: [
@@ -111,6 +122,24 @@ export function makePlan(view: PlanView, request: PlanRequest): Plan {
       ...given.map(({ device, driver }) => shellWrite(device, `/sys/bus/pci/drivers/${driver}/bind`)),
     ],
   };
+}
+
+function reachOf(
+  view: PlanView,
+  functions: readonly PlanFunction[],
+  mdevs: readonly PlanMdev[],
+  machine: string,
+): Reach[] {
+  const memory = `memory that ${machine} has mapped for DMA`;
+  return [
+    ...functions.map(({ address, group }) => ({
+      device: address,
+      memory: group === undefined ? 'all memory: no unit translates it' : memory,
+      peers: (view.groups.get(group ?? -1)?.devices ?? []).filter((name) => name !== address),
+    })),
+    // A slice tags its own PASID; its parent stays with the host and answers for it.
+    ...mdevs.map(({ uuid }) => ({ device: uuid, memory, peers: [] })),
+  ];
 }
 
 function chosenDevices(

@@ -32,6 +32,13 @@ export function planText(plan: Plan, assigned: readonly string[]): string {
     'To know',
     plan.warnings.flatMap((item) => [`${item.rule}: ${item.detail}`, `  → ${item.remedy}`]),
   );
+  section(
+    'What its DMA can reach',
+    plan.reach.map(
+      (item) =>
+        `${item.device}: ${item.memory}${item.peers.length === 0 ? '' : `; past the IOMMU ${item.peers.join(', ')}`}`,
+    ),
+  );
   section('Needs', needsLines(plan));
   section('Advice', plan.advice);
   section('Commands', plan.commands);

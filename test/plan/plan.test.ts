@@ -1,10 +1,12 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { XMLValidator } from 'fast-xml-parser';
 import { describe, expect, it } from 'vitest';
 import { buildHost, groupsOf, type HostDescription } from '../../hw/index.ts';
 import { builtInHost } from '../../src/hosts/builtin.ts';
 import { loadHost } from '../../src/hosts/import.ts';
 import { planHost } from '../../src/plan/fleet-host.ts';
+import { planSvg } from '../../src/plan/picture.ts';
 import { makePlan, type PlanRequest } from '../../src/plan/plan.ts';
 import { prepare } from '../../src/plan/prepare.ts';
 import { recheckPlan } from '../../src/plan/recheck.ts';
@@ -253,5 +255,14 @@ describe('what must be made first', () => {
   });
   it('a type that the parent does not offer names those it does', () => {
     expect(() => prepared('5.15', [], ['0000:6a:01.0/nonsense'])).toThrow(/offers no type nonsense/);
+  });
+});
+
+describe('the picture of a plan', () => {
+  it('is well-formed SVG that holds every blocker, folded', () => {
+    const plan = makePlan(viewOfDescription(machine()), request(['0000:01:00.1']));
+    const svg = planSvg(planText(plan, ['0000:01:00.1']), 'plan <of> & "small"');
+    expect(XMLValidator.validate(svg)).toBe(true);
+    expect(svg).toContain('group not viable');
   });
 });
