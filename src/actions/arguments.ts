@@ -56,9 +56,17 @@ export const driverName = z
 /** A byte address in hex or decimal, kept as `0x…`. */
 export const byteAddress = z
   .string()
-  .regex(/^(0x[0-9a-f]{1,16}|[0-9]{1,19})$/i, 'is no address (0x… or decimal, at most 64 bits)')
-  .refine((text) => BigInt(text) < 1n << 64n, 'is beyond 64 bits')
-  .overwrite((text) => `0x${BigInt(text).toString(16)}`);
+  .refine((text) => addressOf(text) !== undefined, 'is no address (0x… or decimal, at most 64 bits)')
+  .overwrite((text) => {
+    const value = addressOf(text);
+    return value === undefined ? text : `0x${value.toString(16)}`;
+  });
+
+function addressOf(text: string): bigint | undefined {
+  if (!/^(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(text)) return undefined;
+  const value = BigInt(text);
+  return value < 1n << 64n ? value : undefined;
+}
 
 const SIZE = /^([0-9]+)\s*([KMGT]?)(i?B)?$/i;
 const FACTORS: Readonly<Record<string, bigint>> = {

@@ -52,7 +52,7 @@ export const callKernel = defineAction({
   linuxCommand(_host, args) {
     const call = callNamed(args.call);
     return [
-      `# in a driver: ${args.call}(${Object.values(wordsOf(args.with)).join(', ')})`,
+      `# in a ${call?.maker ?? 'driver'}: ${args.call}(${Object.values(wordsOf(args.with)).join(', ')})`,
       ...(call === undefined ? [] : [`# ${call.about} ${call.source}`]),
     ];
   },

@@ -2,7 +2,7 @@
 import type { CommandModule } from 'yargs';
 import { describeArguments } from '../actions/arguments.ts';
 import { actionNamed, actions } from '../actions/registry.ts';
-import { ApplicationError, ExitCode, safetyError, usageError } from '../errors.ts';
+import { ExitCode, safetyError, usageError } from '../errors.ts';
 import { printJson, printText } from '../output.ts';
 import { openWorkspace } from '../session/open-workspace.ts';
 import { sessionBusy } from '../session/store.ts';
@@ -142,12 +142,7 @@ function printPlan(
       ].join('\n'),
     );
   }
-  if (prepared.disabledReason !== undefined) {
-    throw new ApplicationError('EPERM', prepared.disabledReason, {
-      rule: 'dry run',
-      exitCode: ExitCode.failed,
-    });
-  }
+  if (prepared.disabledReason !== undefined) process.exitCode = ExitCode.failed;
 }
 
 /** Arguments of the action: options, and name=value words. */

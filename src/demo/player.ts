@@ -37,6 +37,10 @@ export interface Pacer {
   show(text: string): void;
   /** Lets about so many milliseconds pass for the viewer; fewer may have passed when it returns. */
   pass(milliseconds: number): Promise<number>;
+  /** A command of the tape has been played. */
+  between(): void;
+  /** Where keys go once the viewer has taken the keyboard. */
+  takeKeys(forward: (bytes: string) => void): void;
   /** Whether the viewer has taken the keyboard, or wants to stop. */
   readonly wish: 'play' | 'take over' | 'stop';
 }
@@ -46,6 +50,8 @@ export interface PlayOptions {
   readonly pacer?: Pacer;
   /** Begin with the console open on these words; else with the shell, if the tape types its own `vtdeck`. */
   readonly words?: readonly string[];
+  /** The viewer's terminal, where it is smaller than the tape wants. */
+  readonly largest?: { readonly columns: number; readonly rows: number };
   /** Bounds other than those of all tapes. */
   readonly limits?: { readonly keys: number; readonly totalMilliseconds: number };
 }
@@ -99,6 +105,7 @@ export class Player {
   /** What had been written when the last frame was taken. */
   private framed = -1;
   private chapter: string | undefined;
+  private handedOver = false;
   private expectations = 0;
   private clipboard = '';
   private typingSpeed = DEFAULTS.typingSpeed;
@@ -109,7 +116,10 @@ export class Player {
     this.tape = tape;
     this.options = options;
     this.limits = options.limits ?? TapeLimit;
-    const { columns, rows } = sizeOf(tape);
+    const wanted = sizeOf(tape);
+    const columns = Math.min(wanted.columns, options.largest?.columns ?? wanted.columns);
+    const rows = Math.min(wanted.rows, options.largest?.rows ?? wanted.rows);
+    options.pacer?.takeKeys((bytes) => this.input.type(bytes));
     this.output = new WatchedOutput(columns, rows, (text) => {
       this.pending += text;
       options.pacer?.show(text);
@@ -126,6 +136,7 @@ export class Player {
         if (this.options.pacer?.wish === 'take over') await this.handOver();
         if (this.options.pacer !== undefined && this.options.pacer.wish !== 'play') break;
         await this.run(command);
+        this.options.pacer?.between();
         if (this.broken !== undefined) throw this.broken;
         if (this.clock.now() > this.limits.totalMilliseconds)
           throw this.wrong(command, 'E2BIG', 'the demo lasts too long (an hour of its own time is the most)');
@@ -368,7 +379,8 @@ export class Player {
 
   /** The viewer has the keyboard until the console ends. */
   private async handOver(): Promise<void> {
-    while (this.mounted !== undefined && this.options.pacer?.wish === 'take over') await this.elapse(16);
+    this.handedOver = true;
+    while (this.mounted !== undefined && this.options.pacer?.wish === 'take over') await this.elapse(STEP);
   }
 
   private async elapse(milliseconds: number): Promise<void> {
@@ -380,7 +392,8 @@ export class Player {
       this.clock.advance(passed);
       left -= passed;
       await this.quiet();
-      if (pacer?.wish === 'stop' || this.clock.now() > this.limits.totalMilliseconds) return;
+      if (pacer !== undefined && pacer.wish !== (this.handedOver ? 'take over' : 'play')) return;
+      if (this.clock.now() > this.limits.totalMilliseconds) return;
     } while (left > 0);
   }
 

@@ -8,6 +8,7 @@ export class Viewer implements Pacer {
   wish: 'play' | 'take over' | 'stop' = 'play';
   private readonly speed: number;
   private paused = false;
+  /** Commands to play while paused. */
   private steps = 0;
   private forward: ((bytes: string) => void) | undefined;
 
@@ -40,30 +41,34 @@ export class Viewer implements Pacer {
 
   async pass(milliseconds: number): Promise<number> {
     while (this.paused && this.steps === 0 && this.wish === 'play') await rest(TICK);
-    if (this.steps > 0) {
-      this.steps -= 1;
-      return milliseconds;
-    }
     const part = Math.min(milliseconds, TICK * this.speed);
     await rest(part / this.speed);
     return part;
   }
 
+  between(): void {
+    this.steps = Math.max(0, this.steps - 1);
+  }
+
   private readonly pressed = (chunk: string | Uint8Array): void => {
     const text = String(chunk);
-    if (this.wish === 'take over') {
-      this.forward?.(text);
-      return;
-    }
-    for (const key of text) {
-      if (key === ' ') this.paused = !this.paused;
-      else if (key === '.' && this.paused) this.steps += 1;
-      else if (key === 't') {
-        this.paused = false;
-        this.wish = 'take over';
-      } else if (key === 'q' || key === '\u0003') this.wish = 'stop';
+    for (let at = 0; at < text.length; at++) {
+      if (this.wish === 'take over') {
+        this.forward?.(text.slice(at));
+        return;
+      }
+      this.control(text[at]);
     }
   };
+
+  private control(key: string): void {
+    if (key === ' ') this.paused = !this.paused;
+    else if (key === '.' && this.paused) this.steps += 1;
+    else if (key === 't') {
+      this.paused = false;
+      this.wish = 'take over';
+    } else if (key === 'q' || key === '\u0003') this.wish = 'stop';
+  }
 }
 
 function rest(milliseconds: number): Promise<void> {

@@ -142,7 +142,7 @@ export class LiveWorkspace implements Workspace {
   prepare(name: string, raw: Readonly<Record<string, unknown>> = {}): Prepared {
     const action = actionNamed(name);
     const args = parseArguments(action, raw);
-    const disabledReason = this.whyNothingCanChange()?.message ?? action.disabledReason(this.current, args);
+    const disabledReason = action.disabledReason(this.current, args);
     const told = <T>(ask: () => T[]): T[] => (disabledReason === undefined ? ask() : []);
     return {
       danger: action.danger,

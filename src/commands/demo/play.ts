@@ -119,7 +119,9 @@ export async function playToEnd(
     }
     const mount = mountWith(() => DEMO_EPOCH, madeUuids());
     viewer?.start();
-    return await new Player(tape, { mount, words, pacer: viewer }).play();
+    const { columns = 80, rows = 24 } = process.stdout;
+    const largest = viewer === undefined ? undefined : { columns, rows };
+    return await new Player(tape, { mount, words, pacer: viewer, largest }).play();
   } finally {
     viewer?.stop();
     if (before === undefined) delete process.env.VTDECK_HOME;

@@ -1,0 +1,281 @@
+/** The command line of the built program: what it prints, JSON shapes, errors and exit codes. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { vtdeck } from './program.ts';
+
+let home = '';
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'vtdeck-cli-'));
+});
+afterEach(() => rmSync(home, { recursive: true, force: true }));
+
+const run = (...args: string[]): ReturnType<typeof vtdeck> => vtdeck(args, { home });
+
+/** Runs, wants exit 0 and gives what `--json` printed. */
+// biome-ignore lint/suspicious/noExplicitAny: each command prints its own shape
+async function json(...args: string[]): Promise<Record<string, any>> {
+  const { code, stdout, stderr } = await run(...args, '--json');
+  expect(stderr).toBe('');
+  expect(code, stdout).toBe(0);
+  return JSON.parse(stdout);
+}
+
+const PARENT = '0000:6a:01.0';
+
+describe('the main job by commands', () => {
+  it('each act has its result and its Linux command; the walk reads the tables that it made', async () => {
+    await json('session', 'create', 'lab');
+    await json('do', 'device.aux-enable', '--device', PARENT, '--session', 'lab');
+    const made = await json(
+      'do',
+      'mdev.create',
+      '--session',
+      'lab',
+      '--parent',
+      PARENT,
+      '--type',
+      'idxd-1dwq-v1',
+    );
+    const { uuid } = made.value as { uuid: string };
+    expect(made.commands).toEqual([
+      `echo ${uuid} > /sys/class/mdev_bus/${PARENT}/mdev_supported_types/idxd-1dwq-v1/create`,
+    ]);
+    await json('do', 'vm.create', 'vm=alpha', 'memory=64M', '--session', 'lab');
+    const assigned = await json('do', 'vm.assign', 'vm=alpha', `device=${uuid}`, '--session', 'lab');
+    expect(assigned.value).toMatchObject({ pasid: 1 });
+    const landed = await json('do', 'device.dma', `device=${uuid}`, 'iova=0x1000', '--session', 'lab');
+    expect(landed.value).toMatchObject({ ok: true, pasid: 1, fault: null });
+    const faulted = await json('do', 'device.dma', `device=${uuid}`, 'iova=0x80000000', '--session', 'lab');
+    expect(faulted.value).toMatchObject({
+      ok: false,
+      fault: { access: 'write', pasid: 1, address: '0x80000000' },
+    });
+    const walk = await json('translate', '--session', 'lab', '--device', uuid, '--iova', '0x1000', '--write');
+    expect(Object.keys(walk)).toEqual(['ok', 'physical', 'page', 'cached', 'unit', 'steps', 'fault']);
+    expect(walk).toMatchObject({ ok: true, fault: null, page: '4K' });
+    const steps = walk.steps as { structure: string; address: string; raw: string; fields: object }[];
+    expect(steps[0].structure).toBe('scalable-mode root entry');
+    for (const step of steps) {
+      expect(step.address).toMatch(/^0x[0-9a-f]+$/);
+      expect(step.raw).toMatch(/^0x[0-9a-f]+$/);
+      expect(Object.keys(step.fields).length).toBeGreaterThan(0);
+    }
+    const outside = await json('translate', '--session', 'lab', '--device', uuid, '--iova', '0x80000000');
+    expect(outside).toMatchObject({ ok: false, physical: null });
+    expect(outside.fault).toMatchObject({
+      reason: expect.stringMatching(/^0x[0-9a-f]+$/),
+      recorded: expect.any(Boolean),
+    });
+    const shown = await json('session', 'show', 'lab');
+    expect(shown.acts).toHaveLength(6);
+    const verified = await json('session', 'verify', 'lab');
+    expect(verified).toMatchObject({ ok: true, sessions: [{ name: 'lab', ok: true, acts: 6 }] });
+  });
+
+  it('as a script stops at the first refusal, with its line', async () => {
+    await json('session', 'create', 'lab');
+    const script = join(home, 'acts.txt');
+    writeFileSync(
+      script,
+      `# a comment\nvm.create vm=alpha memory=64M\n\nvm.assign vm=alpha device=0000:81:00.0\nvm.create vm=beta\n`,
+    );
+    const { code, stdout, stderr } = await run('run', script, '--session', 'lab');
+    expect(code).toBe(1);
+    expect(stdout).toContain('ok      alpha runs');
+    expect(stderr).toContain('acts.txt:4:');
+    expect(stderr).toContain('(EPERM: reserved memory region)');
+    const shown = await json('session', 'show', 'lab');
+    expect(shown.acts).toHaveLength(1);
+  });
+
+  it('a refused act leaves the session byte for byte as it was', async () => {
+    await json('session', 'create', 'lab');
+    await json('do', 'vm.create', 'vm=alpha', '--session', 'lab');
+    const journal = join(home, 'sessions', 'lab', 'journal');
+    const before = readFileSync(journal);
+    for (const words of [
+      ['vm.assign', 'vm=alpha', 'device=0000:81:00.0'],
+      ['device.aux-enable', 'device=0000:00:14.0'],
+      ['mdev.create', 'parent=0000:16:00.0', 'type=x'],
+      ['vm.create', 'vm=alpha'],
+    ]) {
+      const { code, stdout } = await run('do', ...words, '--session', 'lab', '--yes', '--json');
+      expect(code).toBe(1);
+      const { error } = JSON.parse(stdout);
+      expect(error.code).toMatch(/^E[A-Z]+$/);
+      expect(error.rule).not.toBe('');
+      expect(error.message).not.toBe('');
+    }
+    expect(readFileSync(journal)).toEqual(before);
+  });
+});
+
+describe('safety', () => {
+  it('what takes more than was asked for is refused with 3 until it is meant', async () => {
+    await json('session', 'create', 'lab');
+    await json('do', 'vm.create', 'vm=alpha', '--session', 'lab');
+    const { code, stderr } = await run(
+      'do',
+      'vm.assign',
+      'vm=alpha',
+      'device=0000:27:00.0',
+      '--session',
+      'lab',
+    );
+    expect(code).toBe(3);
+    expect(stderr).toContain('leaves its driver nvme');
+    expect(stderr).toContain('--yes');
+    await json('do', 'vm.assign', 'vm=alpha', 'device=0000:27:00.0', '--session', 'lab', '--yes');
+  });
+
+  it('a dry run says what it would do and does nothing', async () => {
+    await json('session', 'create', 'lab');
+    const plan = await json('do', 'vm.create', 'vm=alpha', '--session', 'lab', '--dry-run');
+    expect(plan).toMatchObject({ possible: true, danger: 'none' });
+    expect((await json('session', 'show', 'lab')).acts).toEqual([]);
+  });
+});
+
+describe('sessions', () => {
+  it('are copied, renamed, exported, imported, compared, binned and restored', async () => {
+    await json('session', 'create', 'one');
+    await json('do', 'vm.create', 'vm=alpha', 'memory=64M', '--session', 'one');
+    await json('session', 'copy', 'one', 'two');
+    expect(await json('session', 'diff', 'one', 'two')).toMatchObject({ same: true, differences: [] });
+    await json('do', 'vm.create', 'vm=beta', 'memory=64M', '--session', 'two');
+    const differs = await run('session', 'diff', 'one', 'two', '--json');
+    expect(differs.code).toBe(4);
+    expect(JSON.parse(differs.stdout).differences).toContainEqual(
+      expect.objectContaining({ area: 'machine', subject: 'beta', left: null }),
+    );
+    await json('session', 'rename', 'two', 'three');
+    const file = join(home, 'three.json');
+    await json('session', 'export', 'three', file);
+    expect((await run('session', 'export', 'three', file)).code).toBe(3);
+    await json('session', 'import', file, 'four');
+    expect(await json('session', 'diff', 'three', 'four')).toMatchObject({ same: true });
+    await json('session', 'tag', 'four', 'lab', 'old');
+    await json('session', 'note', 'four', 'a note');
+    expect(await json('session', 'show', 'four')).toMatchObject({ tags: ['lab', 'old'], notes: 'a note' });
+    expect((await json('session', 'list', '--tag', 'lab')).sessions).toHaveLength(1);
+    await json('session', 'remove', 'four');
+    expect((await run('session', 'show', 'four')).code).toBe(2);
+    await json('session', 'restore', 'four');
+    expect((await json('session', 'show', 'four')).acts).toHaveLength(2);
+    await json('session', 'remove', 'four');
+    expect((await run('session', 'empty-bin')).code).toBe(3);
+    await json('session', 'empty-bin', '--yes');
+  });
+
+  it('undo, redo, branches and go-to work from the command line', async () => {
+    await json('session', 'create', 'lab');
+    for (const vm of ['alpha', 'beta'])
+      await json('do', 'vm.create', `vm=${vm}`, 'memory=64M', '--session', 'lab');
+    await json('do', 'undo', '--session', 'lab');
+    await json('do', 'vm.create', 'vm=gamma', 'memory=64M', '--session', 'lab');
+    const { branches } = await json('session', 'branch', 'lab');
+    expect(branches).toHaveLength(2);
+    await json('session', 'branch', 'lab', 'main');
+    const names = async (): Promise<string[]> =>
+      (await json('session', 'show', 'lab')).acts.map((act: { args: { vm: string } }) => act.args.vm);
+    expect(await names()).toEqual(['alpha', 'beta']);
+    await json('session', 'go-to', 'lab', '0');
+    expect(await names()).toEqual([]);
+    await json('do', 'redo', '--session', 'lab');
+    expect(await names()).toEqual(['alpha']);
+  });
+
+  it('that are damaged are named with file, line and remedy, and nothing is touched', async () => {
+    await json('session', 'create', 'lab');
+    await json('do', 'vm.create', 'vm=alpha', 'memory=64M', '--session', 'lab');
+    const journal = join(home, 'sessions', 'lab', 'journal');
+    const damaged = readFileSync(journal, 'utf8').replace('"vm":"alpha"', '"vm":"alphb"');
+    writeFileSync(journal, damaged);
+    for (const words of [
+      ['session', 'show', 'lab'],
+      ['do', 'vm.create', 'vm=x', '--session', 'lab'],
+      ['session', 'verify', 'lab'],
+    ]) {
+      const { code, stdout, stderr } = await run(...words);
+      expect(code).toBe(2);
+      expect(`${stdout}${stderr}`).toContain(`${journal}:2`);
+    }
+    expect(readFileSync(journal, 'utf8')).toBe(damaged);
+    expect((await run('doctor')).code).toBe(1);
+    await json('session', 'recover', 'lab');
+    expect(readdirSync(join(home, 'sessions', 'lab')).sort()).toEqual([
+      'journal',
+      'journal.corrupt-1',
+      'session.json',
+    ]);
+    expect((await json('session', 'show', 'lab')).acts).toEqual([]);
+    expect((await run('doctor')).code).toBe(0);
+  });
+});
+
+describe('wrong input', () => {
+  it.each([
+    [['frobnicate'], 2, /no command "frobnicate"/],
+    [['sesion', 'list'], 2, /did you mean session/],
+    [['do', 'mdev.crate', '--session', 'plain-server'], 2, /no action "mdev\.crate"/],
+    [['do', 'vm.create', 'colour=red', '--session', 'plain-server'], 2, /no argument "colour"/],
+    [['do', 'vm.create', '--session', 'nowhere', 'vm=a'], 2, /no session "nowhere"/],
+    [['do', 'vm.create', '--session', '../../etc', 'vm=a'], 2, /no such file|folder|session/],
+    [['session', 'create', '../evil'], 2, /can't name a session/],
+    [['session', 'create', 'x\u001b[2J'], 2, /can't name a session/],
+    [['session', 'import', '/dev/null'], 2, /not JSON/],
+    [['demo', 'play', 'nowhere.tape'], 2, /no such tape/],
+    [['translate', '--session', 'plain-server', '--device', '0000:99:00.0', '--iova', '0'], 2, /no device/],
+    [
+      ['translate', '--session', 'plain-server', '--device', '0000:6a:01.0', '--iova', 'here'],
+      2,
+      /no address/,
+    ],
+    [['session', 'show'], 2, /Not enough/],
+    [['--bogus'], 2, /bogus/],
+  ])('%j ends with %i and says why', async (words, exit, message) => {
+    const { code, stdout, stderr } = await run(...words);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toContain('\u001b');
+    expect(stdout).toBe('');
+    expect(code).toBe(exit);
+    const again = await run(...words, '--json');
+    expect(again.stderr).toBe('');
+    expect(JSON.parse(again.stdout).error).toMatchObject({
+      code: expect.any(String),
+      rule: expect.any(String),
+    });
+    expect(again.code).toBe(exit);
+  });
+});
+
+describe('help and completion', () => {
+  it('list every command, action, argument and value', async () => {
+    const help = await run('--help');
+    expect(help.code).toBe(0);
+    for (const name of [
+      'open',
+      'do',
+      'run',
+      'session',
+      'demo',
+      'translate',
+      'groups',
+      'topology',
+      'host',
+      'replay',
+    ]) {
+      expect(help.stdout).toContain(`vtdeck ${name}`);
+    }
+    const words = async (...typed: string[]): Promise<string[]> =>
+      (await run('completion', '--words', '--', ...typed)).stdout.trim().split('\n');
+    expect(await words()).toContain('translate');
+    expect(await words('do')).toContain('mdev.create');
+    expect(await words('do', 'mdev.create')).toContain('--parent');
+    expect(await words('do', 'mdev.create', '--session', 'plain-server', '--parent')).toContain(PARENT);
+    expect(await words('open')).toContain('four-adis');
+    expect((await run('completion', 'zsh')).stdout).toContain('#compdef');
+  });
+});
