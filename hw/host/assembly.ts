@@ -21,6 +21,7 @@ import type { DeviceFacts } from './device-tree.ts';
 import { functionWith } from './domain-state.ts';
 import { EventLog } from './event-log.ts';
 import { Hardware } from './hardware.ts';
+import { History } from './history.ts';
 import { bindAsDescribed, registerDescribedDrivers, registerParentDrivers } from './kernel-drivers.ts';
 import { Machines } from './machines.ts';
 import { MdevDefinitions } from './mdev-definitions.ts';
@@ -46,6 +47,8 @@ export abstract class HostAssembly {
     const facts = bootFacts(description);
     this.hardware = new Hardware(facts.description, this.trace);
     const { port, pci, frames } = this.hardware;
+    const history = new History(this.hardware, description);
+    history.prepare();
     const off = description.iommu?.state === 'off' ? ' intel_iommu=off' : '';
     this.kernel = new LinuxKernel({
       port,
@@ -60,6 +63,7 @@ export abstract class HostAssembly {
       asFirmwareLeft: facts.asFirmwareLeft,
     });
     this.kernel.intel?.faults.onFault((fault) => this.reportFault(fault));
+    history.replay(this.kernel);
     registerParentDrivers(this.kernel);
     registerDescribedDrivers(this.kernel, description);
     this.kernel.mdev.onRegistered((parent) => this.startDefined(parent.device.name));

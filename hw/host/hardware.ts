@@ -5,7 +5,8 @@ import type { DeviceModel } from '../devices/model.ts';
 import type { HostDescription } from '../host-description.ts';
 import { type MemoryRange, PhysicalMemory } from '../memory/physical-memory.ts';
 import { PAGE_SIZE } from '../memory/types.ts';
-import { formatPciAddress } from '../pci/address.ts';
+import { formatPciAddress, type PciAddress } from '../pci/address.ts';
+import type { ConfigurationSpace } from '../pci/configuration-space.ts';
 import { buildHierarchy, bytesOfHex } from '../pci/from-description.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { PciHierarchy } from '../pci/hierarchy.ts';
@@ -53,7 +54,8 @@ export class Hardware {
     const dmarBytes = description.dmar === undefined ? undefined : bytesOfHex(description.dmar);
     this.dmar = dmarBytes === undefined ? undefined : readDmar(dmarBytes);
     this.memory = new PhysicalMemory(memoryRanges(description, this.dmar));
-    const built = buildHierarchy(description);
+    const functions = [...description.functions, ...(description.formerFunctions ?? [])];
+    const built = buildHierarchy({ ...description, functions });
     this.pci = built.hierarchy;
     this.problems = built.problems;
     this.units = this.makeUnits(trace);
@@ -82,6 +84,12 @@ export class Hardware {
     of.onReset = () => made.reset();
     this.models.set(of, made);
     return made;
+  }
+
+  /** A function is plugged in. */
+  addFunction(at: PciAddress, config: ConfigurationSpace): void {
+    const added = this.pci.add(at, config);
+    if (added.isBridge) this.watchBusReset(added);
   }
 
   /** Functions whose model has been in use, with it: what a digest covers. */

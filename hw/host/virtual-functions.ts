@@ -61,6 +61,14 @@ export function setVirtualFunctions(
         `Release it from ${owner.name} first.`,
       );
   }
+  switchVirtualFunctions(kernel, pci, count);
+}
+
+/** Off, and then so many on: hardware makes them, the kernel takes them on. */
+export function switchVirtualFunctions(kernel: LinuxKernel, pci: PciDevice, count: number): void {
+  const capability = pci.extendedCapability(Sriov.id);
+  if (capability === undefined) return;
+  const present = kernel.topology.devices.filter((device) => device.physicalFunction === pci);
   for (const virtual of [...present].reverse()) kernel.disappear(virtual);
   const control = pci.read(capability + CONTROL, 2);
   pci.write(capability + CONTROL, 2, control & ~ENABLE);

@@ -211,6 +211,7 @@ export class LinuxKernel {
   appear(pci: PciDevice): Device {
     const device = new Device(pci.name, 'pci', { pci });
     this.devices.set(pci, device);
+    this.lookup?.refresh();
     this.joinGroup(device, pci);
     this.drivers.addDevice(device);
     return device;

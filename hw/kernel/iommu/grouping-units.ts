@@ -52,6 +52,8 @@ export class UnitLookup {
   readonly warnings: readonly ScopeWarning[];
   readonly table: DmarTable;
   private readonly topology: PciTopology;
+  /** The lists behind each unit's scopeDevices. */
+  private readonly scopeDevices = new Map<UnitCoverage, PciDevice[]>();
   private reserved: readonly ReservedScope[] | undefined;
 
   constructor(
@@ -103,7 +105,23 @@ export class UnitLookup {
     ) {
       ignored = 'it serves graphics only, and Linux leaves it off here';
     }
-    return { structure, name, registers, ignored, scopeDevices };
+    const coverage = { structure, name, registers, ignored, scopeDevices };
+    this.scopeDevices.set(coverage, scopeDevices);
+    return coverage;
+  }
+
+  /**
+   * Functions came or went: scopes name what is there now (dmar_pci_bus_notifier). Which units are left alone was settled
+   * at boot.
+   */
+  refresh(): void {
+    for (const unit of this.units) {
+      const found = unit.structure.scopes.flatMap(
+        (scope) => this.resolve(scope, unit.structure.segment) ?? [],
+      );
+      this.scopeDevices.get(unit)?.splice(0, Number.POSITIVE_INFINITY, ...found);
+    }
+    this.reserved = undefined;
   }
 
   /** The unit of a device, or undefined: none covers it, so it gets no group. */

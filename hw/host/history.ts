@@ -1,0 +1,131 @@
+/**
+ * What happened on a captured machine between its boot and the capture, done again on the booted kernel: it decides on
+ * the numbers and types of groups. What was plugged in later is taken out before the boot, and comes back in its turn.
+ */
+import type { HostDescription, HostEvent } from '../host-description.ts';
+import { KernelError } from '../kernel/errno.ts';
+import type { LinuxKernel } from '../kernel/kernel.ts';
+import { type PciAddress, parsePciAddress } from '../pci/address.ts';
+import { Sriov } from '../pci/capabilities/sriov.ts';
+import type { ConfigurationSpace } from '../pci/configuration-space.ts';
+import type { PciFunction } from '../pci/function.ts';
+import type { Hardware } from './hardware.ts';
+import { switchVirtualFunctions } from './virtual-functions.ts';
+
+interface Unplugged {
+  readonly at: PciAddress;
+  readonly config: ConfigurationSpace;
+}
+
+/** VF enable and VF memory space enable. */
+const SRIOV_ENABLE = 0x09;
+
+export class History {
+  private readonly hardware: Hardware;
+  private readonly events: readonly HostEvent[];
+  /** Functions that are out now, by the device whose plugging brings them. */
+  private readonly out = new Map<string, Unplugged[]>();
+
+  constructor(hardware: Hardware, description: HostDescription) {
+    this.hardware = hardware;
+    this.events = description.history ?? [];
+  }
+
+  /** Before the boot: virtual functions that an event switches are off, what is plugged in later is out. */
+  prepare(): void {
+    const seen = new Set<string>();
+    for (const event of this.events) {
+      if (event.kind === 'rescan') continue;
+      const first = !seen.has(event.device);
+      seen.add(event.device);
+      if (event.kind === 'virtual-functions') this.switchOff(event.device);
+      else if (event.kind === 'plug' && first) this.takeOut(event.device);
+    }
+  }
+
+  /** After the boot, before drivers bind. What the kernel refuses is left in its log. */
+  replay(kernel: LinuxKernel): void {
+    for (const event of this.events) {
+      try {
+        this.apply(kernel, event);
+      } catch (error) {
+        if (!(error instanceof KernelError)) throw error;
+        kernel.log.write(`history: ${event.kind}: ${error.message}`);
+      }
+    }
+  }
+
+  private apply(kernel: LinuxKernel, event: HostEvent): void {
+    switch (event.kind) {
+      case 'virtual-functions': {
+        const pci = kernel.topology.find(event.device);
+        if (pci === undefined) return;
+        switchVirtualFunctions(kernel, pci, 0);
+        switchVirtualFunctions(kernel, pci, event.count);
+        return;
+      }
+      case 'remove':
+        kernel.removePci(event.device);
+        return;
+      case 'unplug':
+        kernel.removePci(event.device);
+        this.takeOut(event.device);
+        return;
+      case 'plug':
+        this.putBack(event.device);
+        kernel.rescanPci();
+        return;
+      case 'rescan':
+        kernel.rescanPci();
+        return;
+      case 'group-type': {
+        const device = kernel.pciDevice(event.device);
+        const group = device === undefined ? undefined : kernel.iommu.groupOf(device);
+        if (group !== undefined) kernel.iommu.setDefaultType(group, event.type);
+      }
+    }
+  }
+
+  private switchOff(name: string): void {
+    const of = this.find(name);
+    const capability = of?.extendedCapability(Sriov.id);
+    if (of === undefined || capability === undefined) return;
+    of.write(capability + 8, 2, of.read(capability + 8, 2) & ~SRIOV_ENABLE);
+  }
+
+  /** A function with its sibling functions and all that hangs below them leaves its slot. */
+  private takeOut(name: string): void {
+    const first = this.find(name);
+    if (first === undefined) return;
+    const inSlot = (one: PciFunction): boolean =>
+      one.segment === first.segment && one.bus === first.bus && one.devfn >>> 3 === first.devfn >>> 3;
+    const leaving = [...this.hardware.pci.functions].filter(
+      (one) =>
+        one === first ||
+        (first.devfn % 8 === 0 && inSlot(one)) ||
+        this.hardware.fabric.pathUp(one).includes(first),
+    );
+    const unplugged: Unplugged[] = [];
+    for (const one of leaving) {
+      const at = {
+        segment: one.segment,
+        bus: one.bus,
+        device: one.devfn >>> 3,
+        function: one.devfn & 7,
+      };
+      unplugged.push({ at, config: one.config });
+      this.hardware.pci.remove(at);
+    }
+    this.out.set(name, unplugged);
+  }
+
+  private putBack(name: string): void {
+    for (const { at, config } of this.out.get(name) ?? []) this.hardware.addFunction(at, config);
+    this.out.delete(name);
+  }
+
+  private find(name: string): PciFunction | undefined {
+    const at = parsePciAddress(name);
+    return at === undefined ? undefined : this.hardware.pci.find(at);
+  }
+}
