@@ -1,8 +1,12 @@
 /** What would change if: another setting, another table, an override. The difference in groups, and what an override opens. */
-import type { HostDescription } from '../host-description.ts';
+import type { FunctionDescription, HostDescription } from '../host-description.ts';
 import { commandLineWords } from '../kernel/iommu/grouping-options.ts';
 import { explainAcs, GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
 import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
+import { Acs } from '../pci/capabilities/acs.ts';
+import { walkCapabilities } from '../pci/capabilities/walk.ts';
+import { ConfigurationSpace } from '../pci/configuration-space.ts';
+import { bytesOfHex } from '../pci/from-description.ts';
 import { type GroupsReport, groupsOf } from './groups.ts';
 import { scanMachine } from './machine.ts';
 
@@ -12,6 +16,8 @@ export interface WhatIf {
   /** Words of a kernel command line that come on top: `pci=disable_acs_redir=…`, `iommu=pt`, `intel_iommu=off`. */
   readonly commandLine?: string;
   readonly iommu?: 'on' | 'off';
+  /** ACS control registers as firmware would leave them, by device. */
+  readonly firmwareAcs?: readonly { readonly device: string; readonly control: number }[];
   /** Another DMAR table in hex, or null for none. */
   readonly dmar?: string | null;
 }
@@ -79,6 +85,9 @@ function changedDescription(description: HostDescription, question: WhatIf): Hos
     // Registers belong to the units of the old table.
     delete changed.units;
   }
+  if (question.firmwareAcs !== undefined) {
+    changed.functions = description.functions.map((one) => withFirmwareAcs(one, question.firmwareAcs ?? []));
+  }
   const words = commandLineWords(description.kernelCommandLine ?? '');
   if (question.commandLine !== undefined) words.push(...commandLineWords(question.commandLine));
   if (question.iommu === 'off') changed.iommu = { state: 'off', because: 'supposed off' };
@@ -94,6 +103,24 @@ function changedDescription(description: HostDescription, question: WhatIf): Hos
   }
   if (words.length > 0) changed.kernelCommandLine = words.join(' ');
   return changed;
+}
+
+/** The function with another ACS control register; one without the capability stays as it is. */
+function withFirmwareAcs(
+  one: FunctionDescription,
+  settings: NonNullable<WhatIf['firmwareAcs']>,
+): FunctionDescription {
+  const setting = settings.find((candidate) => candidate.device === one.address);
+  const bytes = setting === undefined ? undefined : bytesOfHex(one.config ?? '');
+  if (setting === undefined || bytes === undefined) return one;
+  const space = new ConfigurationSpace(bytes, one.configSize ?? bytes.length);
+  const acs = walkCapabilities((offset, size) => space.read(offset, size), space.size).found.find(
+    (found) => found.list === 'extended' && found.id === Acs.id,
+  );
+  if (acs === undefined) return one;
+  space.set(acs.offset + 6, 2, setting.control & space.read(acs.offset + 4, 2) & 0x7f);
+  const config = Array.from(space.snapshot(), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return { ...one, config, configSize: space.size as 64 | 256 | 4096 };
 }
 
 /** What an override parts on paper although the hardware lets requests turn round. */

@@ -24,6 +24,7 @@ interface Arguments {
   dmar?: string;
   explain?: string;
   'acs-override'?: string;
+  'firmware-acs'?: string;
   'kernel-options'?: string;
   iommu?: string;
   'what-if-dmar'?: string;
@@ -48,6 +49,11 @@ const command: CommandModule<object, Arguments> = {
         requiresArg: true,
         describe:
           'what if these devices (comma between them) isolated: the difference, and the paths that opens',
+      })
+      .option('firmware-acs', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'what if ACS control registers read so (00:1c.0=0x00, comma between them)',
       })
       .option('kernel-options', {
         type: 'string',
@@ -94,11 +100,23 @@ function questionOf(argv: Arguments): WhatIf | undefined {
   const table = argv['what-if-dmar'];
   const question: WhatIf = {
     ...(override === undefined ? {} : { overrideAcs: override }),
+    ...(argv['firmware-acs'] === undefined ? {} : { firmwareAcs: firmwareSettings(argv['firmware-acs']) }),
     ...(argv['kernel-options'] === undefined ? {} : { commandLine: argv['kernel-options'] }),
     ...(argv.iommu === undefined ? {} : { iommu: argv.iommu as 'on' | 'off' }),
     ...(table === undefined ? {} : { dmar: table === 'none' ? null : readTable(table) }),
   };
   return Object.keys(question).length === 0 ? undefined : question;
+}
+
+function firmwareSettings(text: string): NonNullable<WhatIf['firmwareAcs']> {
+  return text.split(',').map((part) => {
+    const [address, value] = part.split('=');
+    const control = Number(value);
+    if (value === undefined || !Number.isInteger(control) || control < 0 || control > 0x7f) {
+      throw usageError(`"${part}" sets no ACS control`, 'write it as 00:1c.0=0x1d, up to 0x7f');
+    }
+    return { device: addressOrFail(address), control };
+  });
 }
 
 function readTable(path: string): string {

@@ -56,7 +56,8 @@ const HEX_LINE = /^([0-9a-f]{2,3}):((?:\s[0-9a-f]{2})+)\s*$/i;
 /** Cuts text into blocks. Lines that belong to no device are named, once for a run of them. */
 export function lspciBlocks(text: string): LspciBlocks {
   const cutter = new Cutter();
-  const lines = text.split('\n');
+  // A byte order mark, as UTF-8 read byte by byte.
+  const lines = text.replace(/^(?:\u00ef\u00bb\u00bf|\ufeff)/, '').split('\n');
   for (let index = 0; index < lines.length; index += 1) cutter.take(lines[index], index + 1);
   return cutter.finish();
 }
@@ -76,6 +77,7 @@ class Cutter {
   private readonly problems: TextProblem[] = [];
   private open: OpenBlock | undefined;
   private strayReported = false;
+  private indentUnit: number | undefined;
 
   take(raw: string, number: number): void {
     const line = raw.endsWith('\r') ? raw.slice(0, -1) : raw;
@@ -122,7 +124,10 @@ class Cutter {
     }
     const trimmed = line.trimStart();
     const indentation = line.length - trimmed.length;
-    const depth = line.charCodeAt(0) === 9 ? tabs(line) : Math.max(1, Math.round(indentation / 8));
+    // Text that was pasted has blanks for tabs, as many as somebody's terminal makes of one.
+    if (line.charCodeAt(0) === 32) this.indentUnit ??= indentation;
+    const unit = this.indentUnit ?? 8;
+    const depth = line.charCodeAt(0) === 9 ? tabs(line) : Math.max(1, Math.round(indentation / unit));
     this.open.lines.push({ number, text: trimmed.trimEnd(), depth });
   }
 

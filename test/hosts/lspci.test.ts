@@ -94,6 +94,14 @@ describe('lspci text without hex', () => {
     expect(capabilityOf(text, '0000:01:00.0', 'PCI Express')).toMatchObject({ functionLevelReset: 1 });
   });
 
+  it.each([
+    ['blanks for tabs', (text: string) => text.replaceAll('\t', '    ')],
+    ['carriage returns', (text: string) => text.replaceAll('\n', '\r\n')],
+    ['a byte order mark', (text: string) => `\u00ef\u00bb\u00bf${text}`],
+  ])('reads text with %s like any other', (_what, change) => {
+    expect(importLspci(change(PORT + NIC))).toEqual(importLspci(PORT + NIC));
+  });
+
   it('keeps what is no register: driver, modules, node, group, names', () => {
     const nic = importLspci(PORT + NIC).functions[1];
     expect(nic).toMatchObject({

@@ -104,6 +104,18 @@ describe('what if', () => {
     expect(whatIf(machine, { commandLine: `pci=config_acs=${option}` }).after.groups).toHaveLength(groups);
   });
 
+  it('firmware settings decide where Linux restores them: config_acs with x', () => {
+    const port: FunctionPlan = { at: '00:01.0', port: 4, buses: [1, 1], acs: [0x1d, 0] };
+    const machine = machineOf([port, { at: '01:00.0', port: 0 }], {
+      iommu: undefined,
+      dmar: dmarHex([unit(0xfed90000n, [], true)]),
+      kernelCommandLine: 'pci=config_acs=xxxx1xx@0000:00:01.0',
+    });
+    expect(groupsOf(machine).groups).toHaveLength(1);
+    const report = whatIf(machine, { firmwareAcs: [{ device: '0000:00:01.0', control: 0x1d }] });
+    expect(report.after.groups).toHaveLength(2);
+  });
+
   it('IOMMU off: no groups, and every device says why', () => {
     const report = whatIf(machineOf(OPEN_SWITCH), { iommu: 'off' });
     expect(report.after.groups).toEqual([]);
