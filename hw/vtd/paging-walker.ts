@@ -226,8 +226,10 @@ export class PagingWalker {
       }
     }
     for (; ; level -= 1) {
+      const guestHigh = tableHigh;
+      const guestLow = tableLow;
       if (nested) {
-        const reason = this.tableThroughSecond(space, level, tableHigh, tableLow, RIGHT_READ);
+        const reason = this.tableThroughSecond(space, level, tableHigh, tableLow);
         if (reason !== 0) return reason;
         tableHigh = this.frameHigh;
         tableLow = this.frameLow << 12;
@@ -254,7 +256,8 @@ export class PagingWalker {
         (leaf && (access & ANY_WRITE) !== 0 ? FIRST_DIRTY : 0) |
         (space.extendedAccessed ? EXTENDED_ACCESSED : 0);
       if ((low & wanted) !== wanted) {
-        const reason = this.updateFirst(space, tableHigh, tableLow, word, wanted, nested);
+        const denied = nested ? this.writeThroughSecond(space, guestHigh, guestLow) : 0;
+        const reason = denied === 0 ? this.updateFirst(space, tableHigh, tableLow, word, wanted) : denied;
         if (reason !== 0) return reason;
       }
       if (leaf) {
@@ -291,17 +294,9 @@ export class PagingWalker {
     return (access & ~grants & ANY_EXECUTE) !== 0 ? Fault.execute : Fault.scalableRead;
   }
 
-  /** A table of the first level lies at a guest address: finds where it is, wanting these rights. */
-  private tableThroughSecond(
-    space: AddressSpace,
-    level: number,
-    high: number,
-    low: number,
-    need: number,
-  ): number {
-    const grants = this.grants;
-    const reason = this.secondLevel(space, high, low >>> 12, need);
-    this.grants = grants;
+  /** A table of the first level lies at a guest address: finds where it is. */
+  private tableThroughSecond(space: AddressSpace, level: number, high: number, low: number): number {
+    const reason = this.secondLevelKeepingGrants(space, high, low >>> 12, RIGHT_READ);
     switch (reason) {
       case Fault.secondLevelTooWide:
         return Fault.nestedAddressTooWide;
@@ -311,6 +306,20 @@ export class PagingWalker {
       default:
         return reason;
     }
+  }
+
+  /** Accessed and dirty bits of a first-level entry are written through the second level, as any write. */
+  private writeThroughSecond(space: AddressSpace, high: number, low: number): number {
+    const reason = this.secondLevelKeepingGrants(space, high, low >>> 12, RIGHT_WRITE);
+    const denied = reason === Fault.scalableWrite || reason === Fault.secondLevelNotPresent;
+    return denied ? Fault.nestedFlagWrite : reason;
+  }
+
+  private secondLevelKeepingGrants(space: AddressSpace, high: number, pageLow: number, need: number): number {
+    const grants = this.grants;
+    const reason = this.secondLevel(space, high, pageLow, need);
+    this.grants = grants;
+    return reason;
   }
 
   /** The first level's result is a guest address: the second level says where it is and what it grants. */
@@ -323,16 +332,14 @@ export class PagingWalker {
     return reason === Fault.secondLevelTooWide ? Fault.nestedAddressTooWide : reason;
   }
 
-  /** Sets accessed and dirty bits of a first-level entry; nested, the second level must let it write there. */
+  /** Sets accessed and dirty bits of a first-level entry. */
   private updateFirst(
     space: AddressSpace,
     tableHigh: number,
     tableLow: number,
     word: number,
     wanted: number,
-    nested: boolean,
   ): number {
-    if (nested && (this.rights & RIGHT_WRITE) === 0) return Fault.nestedFlagWrite;
     const failed = this.setFlags(space, tableHigh, tableLow, word, wanted);
     if (failed === 0) return 0;
     return failed > 0 ? Fault.firstLevelFlagSnoop : Fault.firstLevelFlagUpdate;
