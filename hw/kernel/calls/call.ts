@@ -59,6 +59,8 @@ export interface KernelCall {
   readonly about: string;
   /** "Linux 5.15", "mail of 24 December 2021 (proposed)". */
   readonly source: string;
+  /** Who makes such a call: a driver in the kernel unless told. */
+  readonly maker?: 'process';
   readonly arguments: readonly CallArgument[];
   run(context: CallContext, args: CallArguments): CallValue;
 }

@@ -245,4 +245,6 @@ const addressSpaces: readonly KernelCall[] = [
   },
 ];
 
-export const IOMMUFD_CALLS: readonly KernelCall[] = [...processes, ...addressSpaces, ...IOMMUFD_DEVICE_CALLS];
+const all: readonly KernelCall[] = [...processes, ...addressSpaces, ...IOMMUFD_DEVICE_CALLS];
+
+export const IOMMUFD_CALLS: readonly KernelCall[] = all.map((call) => ({ ...call, maker: 'process' }));
