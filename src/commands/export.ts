@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { ApplicationError, ExitCode } from '../errors.ts';
-import { exporters } from '../export/all.ts';
+import { artefactsOf, exporters } from '../export/all.ts';
 import type { Artefact } from '../export/assignment.ts';
 import { assignmentOfMachine, hostFacts, machinesToExport } from '../export/from-host.ts';
 import { printJson, printText } from '../output.ts';
@@ -43,14 +43,10 @@ const command: CommandModule<object, ExportArguments> = {
     const targets = targetsOf(argv);
     const { host } = openWorkspace({ session: sessionOf(argv), readOnly: true, what: 'export' });
     const kinds = argv.kind === 'all' ? Object.keys(exporters) : [argv.kind];
-    const artefacts = machinesToExport(host, argv.vm).flatMap((machine) => {
-      const assignment = assignmentOfMachine(host, machine, {
-        virtualIommu: argv.viommu,
-        iommufd: argv.iommufd,
-      });
-      const facts = hostFacts(host, assignment);
-      return kinds.flatMap((kind) => exporters[kind](assignment, targets, facts));
-    });
+    const assignments = machinesToExport(host, argv.vm).map((machine) =>
+      assignmentOfMachine(host, machine, { virtualIommu: argv.viommu, iommufd: argv.iommufd }),
+    );
+    const artefacts = artefactsOf(kinds, assignments, targets, (all) => hostFacts(host, all));
     if (argv.out !== undefined) writeAll(argv.out, artefacts, argv.force === true);
     if (argv.json === true) printJson({ artefacts });
     else if (argv.out !== undefined)

@@ -16,23 +16,53 @@ import { mdevctlArtefacts } from './mdevctl.ts';
 import { qemuScript } from './qemu.ts';
 import type { Targets } from './targets.ts';
 
-type Exporter = (assignment: Assignment, targets: Targets, facts: HostFacts) => Artefact[];
+interface Exporter {
+  /** One set of files a machine. */
+  perMachine?(assignment: Assignment, targets: Targets): Artefact[];
+  /** Files of the host, for all machines together. */
+  perHost?(all: Assignment, targets: Targets, facts: HostFacts): Artefact[];
+}
 
 export const exporters: Readonly<Record<string, Exporter>> = {
-  libvirt: (assignment, targets) => [
-    libvirtDomain(assignment, targets),
-    ...libvirtHostDevices(assignment, targets),
-    ...libvirtNodeDevices(assignment, targets),
-  ],
-  qemu: (assignment, targets) => [qemuScript(assignment, targets)],
-  mdevctl: (assignment) => mdevctlArtefacts(assignment),
-  driverctl: (assignment) => driverctlScript(assignment),
-  sysfs: (assignment) => bindScript(assignment),
-  host: (assignment, _targets, facts) => [
-    ...modprobeFile(assignment, facts),
-    ...kernelParametersFile(assignment, facts),
-    ...lockLimitDropIn(assignment),
-    ...udevRule(assignment),
-  ],
-  'accel-config': (assignment) => accelConfig(assignment),
+  libvirt: {
+    perMachine: (assignment, targets) => [
+      libvirtDomain(assignment, targets),
+      ...libvirtHostDevices(assignment, targets),
+      ...libvirtNodeDevices(assignment, targets),
+    ],
+  },
+  qemu: { perMachine: (assignment, targets) => [qemuScript(assignment, targets)] },
+  mdevctl: { perHost: (all) => mdevctlArtefacts(all) },
+  driverctl: { perHost: (all) => driverctlScript(all) },
+  sysfs: { perHost: (all) => bindScript(all) },
+  host: {
+    perMachine: (assignment) => lockLimitDropIn(assignment),
+    perHost: (all, _targets, facts) => [
+      ...modprobeFile(all, facts),
+      ...kernelParametersFile(all, facts),
+      ...udevRule(all),
+    ],
+  },
+  'accel-config': { perHost: (all) => accelConfig(all) },
 };
+
+/** All files of some kinds for some machines: each name once. */
+export function artefactsOf(
+  kinds: readonly string[],
+  assignments: readonly Assignment[],
+  targets: Targets,
+  factsOf: (all: Assignment) => HostFacts,
+): Artefact[] {
+  const [first] = assignments;
+  if (first === undefined) return [];
+  const all: Assignment = {
+    ...first,
+    memoryBytes: assignments.reduce((sum, one) => sum + one.memoryBytes, 0),
+    devices: assignments.flatMap((one) => one.devices),
+  };
+  const facts = factsOf(all);
+  return kinds.flatMap((kind) => [
+    ...assignments.flatMap((one) => exporters[kind].perMachine?.(one, targets) ?? []),
+    ...(exporters[kind].perHost?.(all, targets, facts) ?? []),
+  ]);
+}

@@ -4,6 +4,7 @@
  */
 import type { Artefact, AssignedFunction, Assignment } from './assignment.ts';
 import { lockedMemoryBytes } from './locked-memory.ts';
+import { fileName } from './names.ts';
 import { shellCommand, shellWrite } from './shell.ts';
 
 /** What the exporters need to know of the host, beside the assignment. */
@@ -148,7 +149,7 @@ export function lockLimitDropIn(assignment: Assignment): Artefact[] {
   if (bytes === 0) return [];
   return [
     {
-      file: 'vtdeck-memlock.conf',
+      file: fileName(`${assignment.machine}-memlock`, 'conf'),
       purpose:
         "for the guest's service: /etc/systemd/system/NAME.service.d (QEMU started by hand or by a unit; libvirt sets its own)",
       text: `[Service]\nLimitMEMLOCK=${bytes}\n`,
