@@ -72,8 +72,8 @@ export type HostEvent =
   | { kind: 'unplug'; device: string }
   | { kind: 'plug'; device: string }
   | { kind: 'rescan' }
-  /** Written to the `type` of the device's group. */
-  | { kind: 'group-type'; device: string; type: string };
+  /** Written to the `type` of the device's group; `unbound`: after all drivers of the group were unbound. */
+  | { kind: 'group-type'; device: string; type: string; unbound?: boolean };
 
 /** A device that is not on the PCI bus. */
 export interface OtherDeviceDescription {

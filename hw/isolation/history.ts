@@ -6,6 +6,9 @@ import type { ScannedMachine } from './machine.ts';
 
 const SRIOV = 0x10;
 
+/** Drivers with driver_managed_dma. */
+const MANAGES_DMA = new Set(['pcieport', 'vfio-pci', 'pci-stub', 'shpchp']);
+
 /** Boots the groups, then lets the events happen, then the virtual functions that nobody mentioned. */
 export function formWithHistory(
   machine: ScannedMachine,
@@ -79,7 +82,7 @@ class Replay {
         this.bringBack((device) => this.removed.has(device));
         return;
       case 'group-type':
-        this.setType(event.device, event.type);
+        this.setType(event.device, event.type, event.unbound === true);
         return;
     }
   }
@@ -93,12 +96,25 @@ class Replay {
     }
   }
 
-  private setType(name: string, type: string): void {
+  /**
+   * iommu_group_store_type: only DMA to DMA-FQ is possible while a driver does DMA of its own in the group; anything else is
+   * refused and changes nothing.
+   */
+  private setType(name: string, type: string, unbound: boolean): void {
     const device = this.machine.topology.find(name);
     const group = device === undefined ? undefined : this.formation.groupOf(device);
     if (group === undefined) return;
+    const toLazy = type === 'DMA-FQ' && this.formation.typeOf(group) === 'DMA';
+    const inUse = group.members.some((member) => this.usesKernelDma(member.name));
+    if (inUse && !unbound && !toLazy) return;
     if (type === 'auto') group.chosenType = undefined;
     else if (type === 'DMA' || type === 'DMA-FQ' || type === 'identity') group.chosenType = type;
+  }
+
+  /** A driver that counts as an owner: port services and user-space drivers manage DMA themselves. */
+  private usesKernelDma(name: string): boolean {
+    const driver = this.machine.described.get(name)?.driver;
+    return driver !== undefined && driver !== null && !MANAGES_DMA.has(driver);
   }
 
   /** sriov_numvfs: off first, then the count and on. Hardware makes the functions. */

@@ -9,6 +9,8 @@ interface Verb {
   readonly kind: 'virtual-functions' | 'remove' | 'group-type';
   readonly device: number;
   readonly value: number;
+  /** It unbinds the drivers of the group first. */
+  readonly unbinds?: boolean;
 }
 
 const ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/i;
@@ -120,7 +122,12 @@ function learn(name: string, body: string, verbs: Map<string, Verb>): void {
   if (/\/sriov_numvfs/.test(body) && value !== null && device !== null) {
     verbs.set(name, { kind: 'virtual-functions', device: Number(device[1]), value: Number(value[1]) });
   } else if (/\/type\b/.test(body) && value !== null && device !== null) {
-    verbs.set(name, { kind: 'group-type', device: Number(device[1]), value: Number(value[1]) });
+    verbs.set(name, {
+      kind: 'group-type',
+      device: Number(device[1]),
+      value: Number(value[1]),
+      unbinds: /\/unbind\b/.test(body),
+    });
   } else if (/\/remove\b/.test(body) && device !== null) {
     verbs.set(name, { kind: 'remove', device: Number(device[1]), value: 0 });
   }
@@ -131,7 +138,9 @@ function called(verb: Verb, words: readonly string[]): HostEvent | undefined {
   const value = words[verb.value];
   if (device === undefined || !ADDRESS.test(device)) return undefined;
   if (verb.kind === 'remove') return { kind: 'remove', device };
-  if (verb.kind === 'group-type') return { kind: 'group-type', device, type: value };
+  if (verb.kind === 'group-type') {
+    return { kind: 'group-type', device, type: value, ...(verb.unbinds === true ? { unbound: true } : {}) };
+  }
   return { kind: 'virtual-functions', device, count: Number(value) };
 }
 

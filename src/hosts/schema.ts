@@ -40,7 +40,12 @@ const event = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unplug'), device: address }),
   z.object({ kind: z.literal('plug'), device: address }),
   z.object({ kind: z.literal('rescan') }),
-  z.object({ kind: z.literal('group-type'), device: address, type: z.string().max(20) }),
+  z.object({
+    kind: z.literal('group-type'),
+    device: address,
+    type: z.string().max(20),
+    unbound: z.boolean().optional(),
+  }),
 ]);
 
 const hostDescription = z.looseObject({

@@ -90,6 +90,28 @@ for d in 0000:04:00.0 0000:05:00.0; do rm_ $d; done
     ]);
   });
 
+  it('the type of a group with a bound driver stays, but for DMA to DMA-FQ (iommu_group_store_type)', () => {
+    const functions = [{ ...functionOf({ at: '00:01.0' }), driver: 'e1000' }];
+    const typed = (type: string, more: object = {}): string | undefined =>
+      groupsOf(
+        machineOf([], {
+          functions,
+          history: [{ kind: 'group-type', device: '0000:00:01.0', type, ...more }],
+          ...more,
+        }),
+      ).groups[0]?.type;
+    expect(typed('identity')).toBe('DMA-FQ');
+    expect(typed('DMA-FQ', { kernelCommandLine: 'iommu.strict=1' })).toBe('DMA-FQ');
+    expect(
+      groupsOf(
+        machineOf([], {
+          functions,
+          history: [{ kind: 'group-type', device: '0000:00:01.0', type: 'identity', unbound: true }],
+        }),
+      ).groups[0]?.type,
+    ).toBe('identity');
+  });
+
   it('without a wait the QEMU command line tells where a device sits', () => {
     const qemu = '-device pcie-root-port,id=rp1,bus=pcie.0,addr=3.0 -device e1000e,id=d1,bus=rp1 ';
     const host = machineOf([{ at: '00:03.0', port: 4, buses: [7, 7] }]);
