@@ -7,7 +7,7 @@ import type { ScannedMachine } from './machine.ts';
 const SRIOV = 0x10;
 
 /** Drivers with driver_managed_dma. */
-const MANAGES_DMA = new Set(['pcieport', 'vfio-pci', 'pci-stub', 'shpchp']);
+const MANAGES_DMA = new Set(['pcieport', 'vfio-pci', 'pci-stub']);
 
 /** Boots the groups, then lets the events happen, then the virtual functions that nobody mentioned. */
 export function formWithHistory(
