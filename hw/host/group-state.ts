@@ -1,6 +1,7 @@
 /** IOMMU groups as the screens show them, with the reason of each membership. */
 import type { Group } from '../kernel/iommu/group.ts';
 import { reasonOf } from '../kernel/iommu/grouping-reasons.ts';
+import { ownerName } from '../kernel/iommu/ownership.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
 import type { Machines } from './machines.ts';
 import type { GroupReason, GroupState } from './state.ts';
@@ -47,6 +48,8 @@ function reasons(kernel: LinuxKernel, group: Group): GroupReason[] {
 function owner(machines: Machines, group: Group): string {
   const holder = machines.ownerOfGroup(group.id);
   if (holder !== undefined) return holder.name;
+  // Claimed by nobody's machine: a process that calls were made for.
+  if (group.owner !== undefined) return ownerName(group);
   const kernelUse = group.devices.some((device) => device.driver?.managesDma === false);
   return kernelUse ? 'kernel' : 'nobody';
 }

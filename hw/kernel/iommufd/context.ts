@@ -62,7 +62,7 @@ export class IommufdModule {
         `${NODE_NAME} may not be opened by user ${process.userId}`,
         'Have a privileged manager open it and hand the descriptor over.',
       );
-    return new IommufdContext(this, node === NODE_NAME ? 'user' : 'mm');
+    return new IommufdContext(this, process.name, node === NODE_NAME ? 'user' : 'mm');
   }
 }
 
@@ -71,6 +71,8 @@ export class IommufdContext implements OpenFileObject, ContainerSubstitute {
   readonly isContainerSubstitute = true;
   readonly module: IommufdModule;
   readonly objects = new ObjectTable();
+  /** For people, as owner of DMA: "iommufd of dpdk". */
+  readonly name: string;
   /** Descriptors, bound devices, containers and fault queues hold this. */
   readonly file: OpenFile;
   accountMode: Exclude<AccountMode, 'none'>;
@@ -81,8 +83,9 @@ export class IommufdContext implements OpenFileObject, ContainerSubstitute {
   /** Devices opened by way of a group whose container this is. */
   private readonly bindings = new Map<VfioDevice, VfioBinding>();
 
-  constructor(module: IommufdModule, accountMode: Exclude<AccountMode, 'none'>) {
+  constructor(module: IommufdModule, opener: string, accountMode: Exclude<AccountMode, 'none'>) {
     this.module = module;
+    this.name = `iommufd of ${opener}`;
     this.accountMode = accountMode;
     this.file = new OpenFile(this);
   }
