@@ -75,7 +75,7 @@ export class LegacyAttachment implements IntelAttachment {
     info.pasidTable = undefined;
     info.domain = undefined;
     info.auxiliary = false;
-    info.auxiliaryRecords = [];
+    info.auxiliaryRecords.clear();
     domain.devices.delete(info);
     this.leaveUnit(domain, unit);
   }

@@ -224,13 +224,13 @@ function recordOf(domain: IntelDomain, info: DeviceInfo): AuxiliaryRecord | unde
 function link(domain: IntelDomain, info: DeviceInfo, since: Act | undefined): AuxiliaryRecord {
   const record: AuxiliaryRecord = { domain, info, users: 0, since };
   domain.auxiliaryRecords.push(record);
-  info.auxiliaryRecords.push(record);
+  info.auxiliaryRecords.add(record);
   return record;
 }
 
 function unlink(record: AuxiliaryRecord): void {
   record.domain.auxiliaryRecords = record.domain.auxiliaryRecords.filter((each) => each !== record);
-  record.info.auxiliaryRecords = record.info.auxiliaryRecords.filter((each) => each !== record);
+  record.info.auxiliaryRecords.delete(record);
 }
 
 function noDriver(code: 'ENODEV' | 'EBUSY', device: Device): KernelError {

@@ -54,7 +54,7 @@ export class DeviceInfo implements DeviceTlbTarget {
   readonly pasidDomains = new Map<number, IntelDomain>();
   /** Auxiliary mode (profile 5.15). */
   auxiliary = false;
-  auxiliaryRecords: AuxiliaryRecord[] = [];
+  readonly auxiliaryRecords = new Set<AuxiliaryRecord>();
 
   /** @param atsAllowed The path to the device may carry ATS: integrated, or below a root port that ATSR or SATC name. */
   constructor(device: Device, unit: IntelUnit, requesterId: number, atsAllowed: boolean) {

@@ -36,8 +36,13 @@ export function flushUnmapped(domain: IntelDomain, page: number, count: number, 
   if (domain.unitUses.size === 0 && domain.nestedDomains.size === 0) return;
   const span = coveringSpan(page, count);
   for (const unit of domain.unitUses.keys()) {
-    flushIotlb(domain, unit, page, count, span, leavesOnly);
-    flushDeviceTlbs(domain, unit, span);
+    const flush = (): void => {
+      flushIotlb(domain, unit, page, count, span, leavesOnly);
+      flushDeviceTlbs(domain, unit, span);
+    };
+    // Old kernels wait for each descriptor.
+    if (domain.profile.unmapInRuns) flush();
+    else unit.flush.batch(flush);
   }
   for (const nested of domain.nestedDomains) flushNested(nested);
 }

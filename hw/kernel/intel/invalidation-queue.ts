@@ -13,6 +13,7 @@ import type { PageAllocator } from '../page-allocator.ts';
 /** Descriptors in the ring, whatever their width (QI_LENGTH). */
 const LENGTH = 256;
 const DONE = 2;
+const CHUNK_BYTES = 0x200000;
 
 export class InvalidationQueue {
   private readonly port: HardwarePort;
@@ -22,6 +23,7 @@ export class InvalidationQueue {
   private readonly wide: boolean;
   private readonly queueAddress: number;
   private readonly statusAddress: number;
+  private readonly waits: (Uint32Array | undefined)[] = [];
   private next = 0;
   private submitted = 0;
 
@@ -81,12 +83,7 @@ export class InvalidationQueue {
     }
     const waitIndex = this.next;
     const status = this.statusAddress + waitIndex * 4;
-    const wait = encodeDescriptor(WaitDescriptor, DescriptorType.wait, {
-      statusWrite: 1,
-      statusData: DONE,
-      statusAddress: status,
-      pageRequestDrain: options.drainPageRequests ? 1 : 0,
-    });
+    const wait = this.waitFor(waitIndex, options.drainPageRequests === true);
     this.port.memory.write32(status, 1);
     this.write(waitIndex, wait);
     this.next = (this.next + 1) % LENGTH;
@@ -100,9 +97,25 @@ export class InvalidationQueue {
 
   private write(index: number, descriptor: Uint32Array): void {
     const address = this.queueAddress + index * this.entryBytes;
+    const words = this.port.memory.chunkForWrite(Math.floor(address / CHUNK_BYTES));
+    const at = (address % CHUNK_BYTES) / 4;
     for (let word = 0; word < this.entryBytes / 4; word += 1) {
-      this.port.memory.write32(address + word * 4, word < 4 ? descriptor[word] : 0);
+      words[at + word] = word < 4 ? descriptor[word] : 0;
     }
+  }
+
+  /** The wait descriptor of each place in the ring, made when first needed. */
+  private waitFor(index: number, drainPageRequests: boolean): Uint32Array {
+    const known = drainPageRequests ? undefined : this.waits[index];
+    if (known !== undefined) return known;
+    const made = encodeDescriptor(WaitDescriptor, DescriptorType.wait, {
+      statusWrite: 1,
+      statusData: DONE,
+      statusAddress: this.statusAddress + index * 4,
+      pageRequestDrain: drainPageRequests ? 1 : 0,
+    });
+    if (!drainPageRequests) this.waits[index] = made;
+    return made;
   }
 
   /** qi_check_fault: the unit stopped. The bad descriptor becomes a wait, the queue goes on, the caller gets an error. */
