@@ -16,7 +16,7 @@ import type { Trace } from '../trace.ts';
 import { serverUnit, type UnitConfiguration, unitWithRegisters } from '../vtd/configuration.ts';
 import { VtdUnit } from '../vtd/unit.ts';
 import { Fabric } from './fabric.ts';
-import { makeModel, regionAddress } from './models.ts';
+import { makeModel, placeRegisters, regionAddress } from './models.ts';
 import type { WiredUnit } from './wired-unit.ts';
 
 /** Where memory lies on a host whose description doesn't say: below 2 GiB, and 64 GiB from 4 GiB up. */
@@ -60,7 +60,13 @@ export class Hardware {
     this.problems = built.problems;
     this.units = this.makeUnits(trace);
     this.fabric = new Fabric(this.pci, this.memory, this.units);
-    for (const one of this.pci.functions) if (one.isBridge) this.watchBusReset(one);
+    const models = new Map(description.functions.map((one) => [one.address, one.model]));
+    let index = 0;
+    for (const one of this.pci.functions) {
+      if (one.isBridge) this.watchBusReset(one);
+      else placeRegisters(one, models.get(addressOf(one)), index);
+      index += 1;
+    }
     this.fabric.onInterrupt((destination, vector) => this.interruptHandler({ destination, vector }));
     this.port = {
       memory: this.memory,

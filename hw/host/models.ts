@@ -16,13 +16,18 @@ function whole(value: unknown, least: number, most: number, otherwise: number): 
     : otherwise;
 }
 
-/** The model that a description names; a plain DMA engine for every other endpoint. */
+/** Streaming and analytics accelerators of Intel, known by their ids on imported hosts. */
+const ACCELERATORS = new Set(
+  [0x0b25, 0x0cfe, 0x11fb, 0x1212, 0x1216, 0xb02d].map((id) => (id << 16) | 0x8086),
+);
+
+/** The model that a description names, or that the ids of the function call for; else a plain DMA engine. */
 export function makeModel(
   of: PciFunction,
   bus: DeviceBus,
   described: DeviceModelDescription | undefined,
 ): DeviceModel {
-  if (described?.kind === 'accelerator') {
+  if (isAccelerator(of, described)) {
     return new Accelerator(
       bus,
       {
@@ -35,9 +40,9 @@ export function makeModel(
         },
       },
       {
-        queues: whole(described.queues, 1, 128, 8),
-        totalQueueSize: whole(described.totalQueueSize, 1, 0xffff, 128),
-        engines: whole(described.engines, 1, 255, 4),
+        queues: whole(described?.queues, 1, 128, 8),
+        totalQueueSize: whole(described?.totalQueueSize, 1, 0xffff, 128),
+        engines: whole(described?.engines, 1, 255, 4),
       },
     );
   }
@@ -45,6 +50,28 @@ export function makeModel(
     return new Edu(bus, { addressBits: whole(described.addressBits, 12, 64, 28) });
   const role = typeof described?.role === 'string' ? described.role : classNameOf(of.read(0x08, 4) >>> 8);
   return new DmaEngine(bus, role);
+}
+
+function isAccelerator(of: PciFunction, described: DeviceModelDescription | undefined): boolean {
+  return described === undefined ? ACCELERATORS.has(of.read(0, 4) | 0) : described.kind === 'accelerator';
+}
+
+/** Where firmware places registers that a capture shows without address. */
+const FIRST_PLACE = 0x3f0000000000n;
+const PLACE_BYTES = 0x100000n;
+/** 64 bits, prefetchable. */
+const WIDE_MEMORY = 0xcn;
+
+/** Gives accelerators that have no address in BAR 0 one, as firmware does at power-on. `index` tells them apart. */
+export function placeRegisters(
+  of: PciFunction,
+  described: DeviceModelDescription | undefined,
+  index: number,
+): void {
+  if (of.isBridge || !isAccelerator(of, described) || regionAddress(of, 0) !== undefined) return;
+  const place = FIRST_PLACE + BigInt(index) * PLACE_BYTES;
+  of.config.set(HeaderOffset.baseAddresses, 4, Number((place & 0xffffffffn) | WIDE_MEMORY));
+  of.config.set(HeaderOffset.baseAddresses + 4, 4, Number(place >> 32n));
 }
 
 /** The address that a memory BAR holds, or undefined: no BAR there, an I/O BAR, or not assigned. */
