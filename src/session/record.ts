@@ -4,7 +4,6 @@
  */
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
-import type { ArgumentValues } from '../actions/action.ts';
 
 const argumentValues = z.record(
   z.string().max(64),
@@ -41,7 +40,6 @@ export type RecordWithoutNumber = JournalRecord extends infer R
     ? Omit<R, 'seq'>
     : never
   : never;
-export type ActRecord = Extract<JournalRecord, { kind: 'act' }> & { args: ArgumentValues };
 
 function checksum(text: string): string {
   return crc32(text).toString(16).padStart(8, '0');

@@ -1,5 +1,6 @@
 /** The sessions and demos as the console's screen lists and handles them. */
 import type { Chance } from '../actions/action.ts';
+import { exportTexts } from '../export/for-console.ts';
 import { builtInHostNames } from '../hosts/builtin.ts';
 import type { Workspace } from '../workspace.ts';
 import { bundledDemoNames, bundledSession, bundledSessionNames } from './bundled.ts';
@@ -90,6 +91,11 @@ export class Shelf {
   /** Closes all that is open. */
   close(): void {
     for (const workspace of this.opened) workspace.close();
+  }
+
+  /** Texts for libvirt, QEMU, mdevctl and the rest. */
+  exports(workspace: Workspace): readonly { readonly name: string; text(): string }[] {
+    return exportTexts(workspace.host);
   }
 }
 

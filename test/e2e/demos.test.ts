@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -115,5 +116,33 @@ describe('demo play', () => {
     expect(code).toBe(0);
     const { stdout } = await vtdeck(['session', 'show', 'mine', '--json'], { home });
     expect(JSON.parse(stdout).acts).toEqual([]);
+  });
+});
+
+const asciinema =
+  spawnSync('asciinema', ['--version']).status === 0 && spawnSync('script', ['--version']).status === 0;
+
+describe.skipIf(!asciinema)('asciinema (skipped where it is not installed)', () => {
+  it('reads our casts: what it prints is what the console wrote', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vtdeck-cast-'));
+    try {
+      const cast = join(folder, 'a.cast');
+      expect((await vtdeck(['demo', 'play', 'shared-pasid', '--quiet', '--cast', cast])).code).toBe(0);
+      // It wants a terminal of its own to cat to: script gives it one.
+      const { stdout } = spawnSync('script', ['-qc', `asciinema cat ${cast}`, '/dev/null'], {
+        encoding: 'utf8',
+        input: '',
+      });
+      const [, ...events] = readFileSync(cast, 'utf8').trimEnd().split('\n');
+      const written = events
+        .map((line) => JSON.parse(line) as [number, string, string])
+        .filter(([, kind]) => kind === 'o')
+        .map(([, , data]) => data)
+        .join('');
+      const plain = (text: string): string => text.replace(/\r?\n|\r/g, '\n').trim();
+      expect(plain(stdout)).toContain(plain(written).slice(0, 2000));
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
