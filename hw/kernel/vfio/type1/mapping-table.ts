@@ -1,6 +1,6 @@
 /**
  * The user mappings of a container (the dma_list of vfio_iommu): non-overlapping page ranges, found by address. A
- * mapping is a row of a column store, addressed by its slot; a directory of sorted leaves of up to 512 starts finds
+ * mapping is a row of four numbers, addressed by its slot; a directory of sorted leaves of up to 512 starts finds
  * it. Typed arrays throughout: a mapping costs some 40 bytes and no object, so that a million of them are no burden.
  *
  * Pages are iova >> 12 as Numbers: up to 2^52, exact.
@@ -24,13 +24,13 @@ interface Leaf {
   readonly slots: Int32Array;
 }
 
-interface Columns {
-  readonly start: Float64Array;
-  readonly pages: Float64Array;
-  readonly userPage: Float64Array;
-  readonly flags: Uint8Array;
-  readonly owner: Uint32Array;
-}
+/** Numbers of a row, side by side so that a mapping is one cache line: start, pages, user page, owner and flags. */
+const ROW = 4;
+const START = 0;
+const PAGES = 1;
+const USER_PAGE = 2;
+/** owner * 256 + flags. */
+const META = 3;
 
 function newLeaf(): Leaf {
   return { count: 0, starts: new Float64Array(LEAF), slots: new Int32Array(LEAF) };
@@ -43,7 +43,7 @@ export class MappingTable {
   private readonly leaves: Leaf[] = [newLeaf()];
   /** The first start of each leaf, side by side: a search touches these and one leaf. */
   private firsts = new Float64Array(64);
-  private readonly chunks: Columns[] = [];
+  private readonly chunks: Float64Array[] = [];
   private readonly freeSlots: number[] = [];
   private nextSlot = 0;
   private size = 0;
@@ -55,46 +55,46 @@ export class MappingTable {
 
   /** First page of a mapping. */
   start(slot: number): number {
-    return this.chunks[slot >>> CHUNK_SHIFT].start[slot & (CHUNK - 1)];
+    return this.chunks[slot >>> CHUNK_SHIFT][(slot & (CHUNK - 1)) * ROW + START];
   }
 
   /** Length in pages. */
   pages(slot: number): number {
-    return this.chunks[slot >>> CHUNK_SHIFT].pages[slot & (CHUNK - 1)];
+    return this.chunks[slot >>> CHUNK_SHIFT][(slot & (CHUNK - 1)) * ROW + PAGES];
   }
 
   /** The page after the last. */
   end(slot: number): number {
-    const columns = this.chunks[slot >>> CHUNK_SHIFT];
-    return columns.start[slot & (CHUNK - 1)] + columns.pages[slot & (CHUNK - 1)];
+    const rows = this.chunks[slot >>> CHUNK_SHIFT];
+    const row = (slot & (CHUNK - 1)) * ROW;
+    return rows[row + START] + rows[row + PAGES];
   }
 
   /** User page (vaddr >> 12) of the first page. */
   userPage(slot: number): number {
-    return this.chunks[slot >>> CHUNK_SHIFT].userPage[slot & (CHUNK - 1)];
+    return this.chunks[slot >>> CHUNK_SHIFT][(slot & (CHUNK - 1)) * ROW + USER_PAGE];
   }
 
   flags(slot: number): number {
-    return this.chunks[slot >>> CHUNK_SHIFT].flags[slot & (CHUNK - 1)];
+    return this.chunks[slot >>> CHUNK_SHIFT][(slot & (CHUNK - 1)) * ROW + META] & 0xff;
   }
 
   /** Index of the owner in the container's list of owners. */
   owner(slot: number): number {
-    return this.chunks[slot >>> CHUNK_SHIFT].owner[slot & (CHUNK - 1)];
+    return this.chunks[slot >>> CHUNK_SHIFT][(slot & (CHUNK - 1)) * ROW + META] >>> 8;
   }
 
   setFlag(slot: number, flag: number, on: boolean): void {
-    const flags = this.chunks[slot >>> CHUNK_SHIFT].flags;
-    if (on) flags[slot & (CHUNK - 1)] |= flag;
-    else flags[slot & (CHUNK - 1)] &= ~flag;
+    const flags = this.flags(slot);
+    this.setMeta(slot, this.owner(slot), on ? flags | flag : flags & ~flag);
   }
 
   setUserPage(slot: number, userPage: number): void {
-    this.chunks[slot >>> CHUNK_SHIFT].userPage[slot & (CHUNK - 1)] = userPage;
+    this.chunks[slot >>> CHUNK_SHIFT][(slot & (CHUNK - 1)) * ROW + USER_PAGE] = userPage;
   }
 
   setOwner(slot: number, owner: number): void {
-    this.chunks[slot >>> CHUNK_SHIFT].owner[slot & (CHUNK - 1)] = owner;
+    this.setMeta(slot, owner, this.flags(slot));
   }
 
   /** The mapping with the lowest address that ends after `page`, or NONE: the first that [page, …) can meet. */
@@ -115,8 +115,18 @@ export class MappingTable {
 
   /** The first mapping that meets the pages [first, end), or NONE. */
   find(first: number, end: number): number {
-    const slot = this.firstFrom(first);
-    return slot !== NONE && this.start(slot) < end ? slot : NONE;
+    const at = this.leafFor(first);
+    const leaf = this.leaves[at];
+    const index = this.position(leaf, first);
+    // Answered from the leaf alone where it can be: rows lie scattered.
+    if (index < leaf.count && leaf.starts[index] === first) return leaf.slots[index];
+    if (index > 0) {
+      const before = leaf.slots[index - 1];
+      if (this.end(before) > first) return before;
+    }
+    if (index < leaf.count) return leaf.starts[index] < end ? leaf.slots[index] : NONE;
+    if (at + 1 === this.leaves.length) return NONE;
+    return this.firsts[at + 1] < end ? this.leaves[at + 1].slots[0] : NONE;
   }
 
   /** The mapping after this one, or NONE. */
@@ -136,13 +146,12 @@ export class MappingTable {
   /** Adds a mapping that meets no other; the caller has looked. */
   insert(start: number, pages: number, userPage: number, flags: number, owner: number): number {
     const slot = this.freeSlots.pop() ?? this.newSlot();
-    const columns = this.chunks[slot >>> CHUNK_SHIFT];
-    const row = slot & (CHUNK - 1);
-    columns.start[row] = start;
-    columns.pages[row] = pages;
-    columns.userPage[row] = userPage;
-    columns.flags[row] = flags;
-    columns.owner[row] = owner;
+    const rows = this.chunks[slot >>> CHUNK_SHIFT];
+    const row = (slot & (CHUNK - 1)) * ROW;
+    rows[row + START] = start;
+    rows[row + PAGES] = pages;
+    rows[row + USER_PAGE] = userPage;
+    rows[row + META] = owner * 256 + flags;
     let at = this.leafFor(start);
     let leaf = this.leaves[at];
     if (leaf.count === LEAF) {
@@ -181,9 +190,8 @@ export class MappingTable {
 
   /** Bytes that the table holds: what a benchmark reports. */
   get bytes(): number {
-    const row = 8 + 8 + 8 + 1 + 4;
     return (
-      this.chunks.length * CHUNK * row +
+      this.chunks.length * CHUNK * ROW * 8 +
       this.leaves.length * LEAF * 12 +
       this.firsts.length * 8 +
       this.freeSlots.length * 8
@@ -193,15 +201,13 @@ export class MappingTable {
   private newSlot(): number {
     const slot = this.nextSlot++;
     if (slot >>> CHUNK_SHIFT === this.chunks.length) {
-      this.chunks.push({
-        start: new Float64Array(CHUNK),
-        pages: new Float64Array(CHUNK),
-        userPage: new Float64Array(CHUNK),
-        flags: new Uint8Array(CHUNK),
-        owner: new Uint32Array(CHUNK),
-      });
+      this.chunks.push(new Float64Array(CHUNK * ROW));
     }
     return slot;
+  }
+
+  private setMeta(slot: number, owner: number, flags: number): void {
+    this.chunks[slot >>> CHUNK_SHIFT][(slot & (CHUNK - 1)) * ROW + META] = owner * 256 + flags;
   }
 
   /** Index of the last leaf whose first start is not above `page` (the first leaf when all are). */
