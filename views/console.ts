@@ -152,7 +152,7 @@ export class Console {
     const key = [
       this.workspace.sessionName,
       this.workspace.version,
-      entry.state.revision,
+      entry.state.foldRevision,
       this.shelfRevision,
       this.pausedAt,
       this.screenId === 'walk' && walk !== undefined
@@ -168,6 +168,7 @@ export class Console {
         screen.columns(context),
       );
     }
+    entry.state.updateOrder(() => this.screen.columns(this.context));
     return entry.state;
   }
 
@@ -351,7 +352,7 @@ export class Console {
     if (entry.state.folded.size > 0 || entry.state.filter !== '') {
       entry.state.folded.clear();
       entry.state.setFilter('');
-      entry.state.revision += 1;
+      entry.state.foldRevision += 1;
       if (this.list.moveToId(id)) return;
     }
     entry.state.wish(id);
@@ -417,7 +418,7 @@ export class Console {
         if (screen.foldable?.(row) === true) list.folded.add(screen.rowId(row));
       }
     }
-    list.revision += 1;
+    list.foldRevision += 1;
   }
 
   openDetail(): void {

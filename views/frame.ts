@@ -3,6 +3,7 @@ import { fitText, textWidth } from '../src/terminal/width.ts';
 import { placeColumns, rowLine, titleLine } from './columns/column.ts';
 import { type Console, digitOf, type Message } from './console.ts';
 import { drawable, type Line, paintLine, plainOf, type Segment, styled, wrapText } from './format/line.ts';
+import type { Command } from './keymap.ts';
 import type { OverlayTable } from './overlays/overlay.ts';
 import { screenOf, screens } from './screens/all.ts';
 import type { ScreenContext } from './screens/screen.ts';
@@ -29,6 +30,8 @@ export interface Frame {
 
 /** From this width on, list and details stand side by side. */
 const SIDE_BY_SIDE = 110;
+/** How much of a row is highlighted: all of it on a usual terminal, and few bytes on a wide one. Columns. */
+const HIGHLIGHT = 80;
 
 export function frameOf(console: Console, columns: number, rows: number): Frame {
   console.columns = columns;
@@ -166,7 +169,9 @@ function listLines(
       ...partsOf(rowLine(placed, row)),
     ];
     lines.push(
-      paintLine(line, columns, paint, current ? (detail.focused ? 'unfocused' : 'selected') : 'plain'),
+      current
+        ? paintLine(line, columns, paint, detail.focused ? 'unfocused' : 'selected', HIGHLIGHT)
+        : paintLine(line, columns, paint),
     );
   }
   while (lines.length < rows) lines.push(' '.repeat(columns));
@@ -237,23 +242,41 @@ function hintLine(console: Console, columns: number, rows: number): string {
     );
     return paintLine(parts, columns, console.paint);
   }
+  // What the row offers on the left, what is always there on the right: moving the cursor leaves the latter alone.
   const hints = console.keymap.hints(console.screenId, console.subject()?.kind);
-  const last = hints.filter((command) => command.id === 'help' || command.id === 'quit');
-  let left =
-    columns -
-    textWidth(plainOf(parts)) -
-    last.reduce((sum, command) => sum + (command.hint ?? '').length + 5, 0);
-  for (const command of hints) {
-    const key = console.keymap.keysOf(command)[0];
-    if (key === undefined) continue;
-    const text = ` ${command.hint}   `;
-    const width = key.length + text.length;
-    const always = last.includes(command);
-    if (!always && width > left) continue;
-    if (!always) left -= width;
-    parts.push(styled('key', key), text);
-  }
-  return paintLine(parts, columns, console.paint);
+  const special = hints.filter((command) => command.screens !== undefined || command.subjects !== undefined);
+  const general = hints.filter((command) => !special.includes(command));
+  const widthOf = (command: Command): number =>
+    (console.keymap.keysOf(command)[0] ?? '').length + (command.hint ?? '').length + 4;
+  const taking = (commands: readonly Command[], columnsLeft: number): Command[] => {
+    let room = columnsLeft;
+    return commands.filter((command) => {
+      room -= widthOf(command);
+      return room >= 0;
+    });
+  };
+  const total = (commands: readonly Command[]): number =>
+    commands.reduce((sum, command) => sum + widthOf(command), 0);
+  const free = columns - textWidth(plainOf(parts));
+  const always = general.filter((command) => command.id === 'help' || command.id === 'quit');
+  const spacious = total(general) <= columns * 0.45;
+  const right = spacious ? general : always;
+  const left = taking(
+    special.length > 0 ? special : general.filter((command) => !right.includes(command)),
+    free - total(right),
+  );
+  const words = (commands: readonly Command[]): (string | Segment)[] =>
+    commands.flatMap((command) => [
+      styled('key', console.keymap.keysOf(command)[0] ?? ''),
+      ` ${command.hint}   `,
+    ]);
+  parts.push(...words(left));
+  const rightParts = words(right);
+  const rightWidth = textWidth(plainOf(rightParts));
+  return (
+    paintLine(parts, Math.max(0, columns - rightWidth), console.paint) +
+    paintLine(rightParts, Math.min(columns, rightWidth), console.paint)
+  );
 }
 
 function overlayOf(console: Console, columns: number, rows: number): FrameOverlay | undefined {

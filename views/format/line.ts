@@ -26,10 +26,21 @@ export function plainOf(line: Line): string {
 }
 
 /**
- * The line as exactly `columns` columns, cut or padded, with the styles of its parts on top of `base`.
+ * The line as exactly `columns` columns, cut or padded, with the styles of its parts on top of `base`, which ends
+ * after `until` columns.
  */
-export function paintLine(line: Line, columns: number, paint: Paint, base: StyleName = 'plain'): string {
+export function paintLine(
+  line: Line,
+  columns: number,
+  paint: Paint,
+  base: StyleName = 'plain',
+  until = columns,
+): string {
   if (columns <= 0) return '';
+  if (until < columns) {
+    const [left, right] = splitLine(line, until);
+    return paintLine(left, until, paint, base) + paintLine(right, columns - until, paint);
+  }
   const ground = paint.theme[base];
   const cutMark = paint.ascii ? '~' : '…';
   if (typeof line === 'string') {
@@ -50,6 +61,34 @@ export function paintLine(line: Line, columns: number, paint: Paint, base: Style
   }
   if (left > 0) painted += wrap(' '.repeat(left), ground);
   return painted;
+}
+
+/** The line in two at a column; a wide character on the edge goes to the right. */
+function splitLine(line: Line, columns: number): [Line, Line] {
+  const left: (string | Segment)[] = [];
+  const right: (string | Segment)[] = [];
+  let used = 0;
+  for (const part of typeof line === 'string' ? [line] : line) {
+    const text = typeof part === 'string' ? part : part.text;
+    const again = (piece: string): string | Segment =>
+      typeof part === 'string' ? piece : { ...part, text: piece };
+    const width = textWidth(text);
+    if (used >= columns) right.push(part);
+    else if (used + width <= columns) left.push(part);
+    else {
+      let piece = '';
+      let taken = used;
+      for (const character of text) {
+        taken += characterWidth(character.codePointAt(0) as number);
+        if (taken > columns) break;
+        piece += character;
+      }
+      left.push(again(piece));
+      right.push(again(text.slice(piece.length)));
+    }
+    used += width;
+  }
+  return [left, right];
 }
 
 function join(ground: string, own: string): string {

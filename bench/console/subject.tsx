@@ -1,0 +1,128 @@
+/**
+ * The console on a host of as many rows as asked: what the bench runs in a pseudo-terminal. The machine behind it is a
+ * list of functions and mediated devices; everything in front of it is the real console.
+ */
+import type { DeviceNode, Host, MdevState } from '../../hw/index.ts';
+import type { Workspace } from '../../src/workspace.ts';
+import { openConsole } from '../../views/App.tsx';
+
+const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
+
+function uuid(at: number): string {
+  return `00000000-0000-4000-8000-${hex(at, 12)}`;
+}
+
+/** Three of five rows are functions, two are mdevs. */
+function hostOf(rows: number): Host {
+  const functions = Math.ceil(rows * 0.6);
+  const mdevsEach = Math.round((rows - functions) / functions) || 1;
+  const mdevs: MdevState[] = [];
+  const buses = new Map<number, DeviceNode[]>();
+  for (let at = 0; at < functions; at += 1) {
+    const segment = at >> 16;
+    const bus = (at >> 8) & 0xff;
+    const address = `${hex(segment, 4)}:${hex(bus, 2)}:${hex((at >> 3) & 31, 2)}.${at & 7}`;
+    const own: string[] = [];
+    for (let made = 0; made < mdevsEach && mdevs.length < rows - functions; made += 1) {
+      const name = uuid(mdevs.length);
+      own.push(name);
+      mdevs.push({
+        uuid: name,
+        parent: address,
+        type: 'type-1',
+        group: mdevs.length,
+        assignedTo: undefined,
+        pasid: undefined,
+        resource: undefined,
+      });
+    }
+    const list = buses.get((segment << 8) | bus) ?? [];
+    buses.set((segment << 8) | bus, list);
+    list.push({
+      address,
+      name: `Device ${at}`,
+      className: 'Processing accelerators',
+      vendorId: 0x8086,
+      deviceId: 0x0b25,
+      classCode: 0x120000,
+      revision: 0,
+      headerType: 0,
+      portType: 'endpoint',
+      isBridge: false,
+      secondaryBus: undefined,
+      subordinateBus: undefined,
+      driver: 'idxd',
+      group: at,
+      unit: 'dmar0',
+      numaNode: 0,
+      physicalFunction: undefined,
+      virtualFunctions: [],
+      totalVirtualFunctions: 0,
+      auxiliaryMode: 'off',
+      mdevs: own,
+      assignedTo: undefined,
+      children: [],
+    });
+  }
+  const tree = [...buses].map(([key, devices]) => ({ segment: key >> 8, bus: key & 0xff, devices }));
+  const nothing = (): [] => [];
+  return {
+    description: { name: `${rows} rows` },
+    profile: '5.15',
+    deviceTree: () => tree,
+    mdevs: () => mdevs,
+    device: () => undefined,
+    group: () => undefined,
+    groups: nothing,
+    mdevParents: nothing,
+    mdevDefinitions: nothing,
+    machineStates: nothing,
+    machineState: () => undefined,
+    domains: nothing,
+    pasidEntries: nothing,
+    unitStates: nothing,
+    events: nothing,
+    isolationMatrix: nothing,
+    auxiliaryModeRequirements: nothing,
+    capabilities: nothing,
+    configurationBytes: () => new Uint8Array(256),
+  } as unknown as Host;
+}
+
+const rows = Number(process.argv[2] ?? 100);
+const host = hostOf(rows);
+const refused = () => ({
+  ok: false,
+  error: Object.assign(new Error('the bench changes nothing'), { code: 'EROFS', rule: 'bench' }),
+});
+const workspace = {
+  host,
+  profile: '5.15',
+  sessionName: 'bench',
+  readOnly: false,
+  readOnlyReason: undefined,
+  notices: [],
+  version: 1,
+  journal: [],
+  redoable: [],
+  commandLog: [],
+  branches: [],
+  unsavedActs: 0,
+  travellingAt: undefined,
+  dispatch: refused,
+  disabledReason: () => undefined,
+  undo: refused,
+  redo: refused,
+  switchBranch: refused,
+  travel: refused,
+  save: refused,
+  subscribe: () => () => {},
+  close: () => {},
+} as unknown as Workspace;
+
+await openConsole(workspace, {
+  input: process.stdin,
+  output: process.stdout,
+  signals: true,
+  preferences: { tourDone: true },
+});
