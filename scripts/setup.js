@@ -19,7 +19,9 @@ if (major[0] < 20 || (major[0] === 20 && major[1] < 19)) {
 }
 
 if (!packagesCurrent()) {
-  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'installing packages');
+  // Not `npm ci`: that refuses a lock file without the optional packages of systems other than the one it was made on.
+  // The versions are those of the lock file all the same, and the lock file stays as it is.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], 'installing packages');
   writeFileSync(packagesStamp, lockText());
 }
 if (process.argv[2] === 'build' && !buildCurrent()) {
