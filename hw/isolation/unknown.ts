@@ -25,7 +25,9 @@ const QUIRK_VENDORS = new Set([
 /** Whether what is not shown could change the device's ACS answer. */
 export function isOpen(device: PciDevice, unknown: readonly string[] | undefined): boolean {
   if (unknown === undefined) return false;
-  if (unknown.includes('capabilities')) return device.multifunction || device.isBridge;
+  if (unknown.includes('capabilities')) {
+    return (device.multifunction || device.isBridge) && !isNvidiaCard(device);
+  }
   if (unknown.includes('extended capabilities') || unknown.includes('acs')) {
     const needsControls = device.portType === 'root port' || device.portType === 'downstream port';
     return needsControls || (device.multifunction && device.isExpress);
@@ -41,6 +43,18 @@ export function isOpen(device: PciDevice, unknown: readonly string[] | undefined
     return device.multifunction && !conventionalOutsideTable;
   }
   return false;
+}
+
+/** The functions of an NVIDIA graphics card carry no ACS capability: it need not be seen to be known. */
+function isNvidiaCard(device: PciDevice): boolean {
+  return (
+    device.vendorId === 0x10de &&
+    !device.isBridge &&
+    device.bus.devices.some(
+      (other) =>
+        other.devfn >>> 3 === device.devfn >>> 3 && other.vendorId === 0x10de && other.classCode >>> 16 === 3,
+    )
+  );
 }
 
 /**

@@ -131,10 +131,18 @@ function describe(block: LspciBlock, survey: Survey, problems: TextProblem[]): F
   const vendorId = header.vendorId ?? vendorByName(header.name);
   if (vendorId !== undefined) description.vendorId = vendorId;
   if (header.deviceId !== undefined) description.deviceId = header.deviceId;
-  if (block.bytes !== undefined && block.bytes.length >= 64)
+  // A function that is powered down reads all ones; a virtual one does so in its ids only.
+  const asleep = block.bytes?.subarray(0, 64).every((byte) => byte === 0xff) ?? false;
+  if (asleep) {
+    problems.push({
+      line: block.line,
+      problem: `${address} reads all ones (powered down?): its registers are unknown`,
+    });
+  }
+  if (!asleep && block.bytes !== undefined && block.bytes.length >= 64)
     takeDump(block, block.bytes, survey, description, problems);
   else {
-    if (block.bytes !== undefined) {
+    if (!asleep && block.bytes !== undefined) {
       problems.push({
         line: block.line,
         problem: `the hex of ${address} ends after ${block.bytes.length} bytes, less than a header: the text is used instead`,
@@ -251,8 +259,8 @@ function rebuild(block: LspciBlock, survey: Survey, description: FunctionDescrip
   const virtual = description.physicalFunction !== undefined;
   put16(0, virtual ? 0xffff : (description.vendorId ?? 0xfffe));
   put16(2, virtual ? 0xffff : (description.deviceId ?? 0));
-  bytes[8] = header.revision ?? 0;
-  bytes[9] = header.programmingInterface ?? 0;
+  bytes[8] = header.revision === 0xff ? 0 : (header.revision ?? 0);
+  bytes[9] = header.programmingInterface === 0xff ? 0 : (header.programmingInterface ?? 0);
   const classCode = header.classCode ?? classByName(header.className ?? '') ?? 0;
   put16(0x0a, classCode);
   const bridge = writeBridge(block.lines, bytes);
@@ -284,7 +292,15 @@ function unknownParts(
   const status = block.lines.find((line) => line.depth === 1 && line.text.startsWith('Status:'));
   const saysNone = status?.text.includes('Cap-') ?? false;
   const none = capabilities.list.length === 0;
-  if (capabilities.denied || (none && !saysNone && (!survey.privileged || status?.text.includes('Cap+')))) {
+  // lspci prints what it reads: all ones of a function that is powered down give revision ff and header type 7f.
+  const asleep =
+    (block.header.revision === 0xff && none) ||
+    block.lines.some((line) => line.text.startsWith('!!! Unknown header type'));
+  if (
+    asleep ||
+    capabilities.denied ||
+    (none && !saysNone && (!survey.privileged || status?.text.includes('Cap+')))
+  ) {
     unknown.push('capabilities');
   }
   if (!bridge && classCode === 0x0604) unknown.push('bus numbers');

@@ -181,6 +181,23 @@ describe('what a text does not show is unknown, not absent', () => {
     expect(report.groups.map((group) => group.devices)).toEqual([['0000:00:05.0']]);
   });
 
+  it('a card that is powered down reads all ones; that no NVIDIA card has ACS is known all the same', () => {
+    const card = (vendor: string, id: string): string =>
+      [0, 1]
+        .map(
+          (fn) =>
+            `01:00.${fn} ${fn === 0 ? 'VGA compatible controller [0300]' : 'Audio device [0403]'}: Some Card [${vendor}:${id}${fn}] (rev ff) (prog-if ff)\n\t!!! Unknown header type 7f\n\n`,
+        )
+        .join('');
+    const report = (text: string) =>
+      groupsOf(machineOf([], { functions: importLspci(PORT + text).functions }));
+    expect(report(card('10de', '1c2')).groups.map((group) => group.devices.length)).toEqual([1, 2]);
+    expect(report(card('1002', '73a')).unknown.map((one) => one.device)).toEqual([
+      '0000:01:00.0',
+      '0000:01:00.1',
+    ]);
+  });
+
   it('a known device id decides what hidden registers would', () => {
     const nic = (fn: number): string =>
       `00:05.${fn} Ethernet controller [0200]: Intel Corporation 82576 [8086:10c9]\n\tCapabilities: <access denied>\n`;
