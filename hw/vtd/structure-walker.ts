@@ -120,8 +120,8 @@ export class StructureWalker {
   }
 
   private resolveLegacy(root: RootTable, requesterId: number, pasid: number, kind: number): number {
-    if (pasid >= 0) return Fault.pasidInLegacyMode;
     if (kind === RequestKind.page) return Fault.pageRequestInLegacyMode;
+    if (pasid >= 0) return Fault.pasidInLegacyMode;
     let space = this.caches?.legacyContexts.get(requesterId);
     if (space === undefined) {
       const reason = this.readLegacyContext(root, requesterId);
