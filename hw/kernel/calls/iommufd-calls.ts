@@ -18,6 +18,7 @@ import type { CallArgument, CallValue, KernelCall } from './call.ts';
 import { contextOf, hex, iova, length, SOURCE, user } from './iommufd-arguments.ts';
 import { IOMMUFD_DEVICE_CALLS } from './iommufd-device-calls.ts';
 import { endUser, userNamed } from './users.ts';
+import { VFIO_CONTAINER_CALLS } from './vfio-container-calls.ts';
 
 const ALL = (1n << 64n) - 1n;
 
@@ -62,11 +63,18 @@ const processes: readonly KernelCall[] = [
       user,
       { name: 'uid', kind: 'size', about: 'user id of a new process; 0 unless told', optional: true },
       { name: 'memlock', kind: 'size', about: 'RLIMIT_MEMLOCK in bytes', optional: true },
+      {
+        name: 'node',
+        kind: 'text',
+        about: 'the container node instead: pages are charged to the process as type1 does',
+        optional: true,
+        choices: ['/dev/vfio/vfio'],
+      },
     ],
     run(call, args) {
       const made = userNamed(call, args.user, { userId: Number(args.uid ?? 0) });
       if (args.memlock !== undefined) made.process.memoryLockLimitBytes = Number(args.memlock);
-      made.openIommu(call);
+      made.openIommu(call, args.node as '/dev/vfio/vfio' | undefined);
       return null;
     },
   },
@@ -245,6 +253,11 @@ const addressSpaces: readonly KernelCall[] = [
   },
 ];
 
-const all: readonly KernelCall[] = [...processes, ...addressSpaces, ...IOMMUFD_DEVICE_CALLS];
+const all: readonly KernelCall[] = [
+  ...processes,
+  ...addressSpaces,
+  ...IOMMUFD_DEVICE_CALLS,
+  ...VFIO_CONTAINER_CALLS,
+];
 
 export const IOMMUFD_CALLS: readonly KernelCall[] = all.map((call) => ({ ...call, maker: 'process' }));

@@ -3,6 +3,7 @@ import { KernelError } from '../errno.ts';
 import type { IommufdContext } from '../iommufd/context.ts';
 import { DeviceNodeFile, openDeviceNode } from '../iommufd/device-node.ts';
 import type { Process } from '../process/process.ts';
+import { GroupFile } from '../vfio/group.ts';
 import type { CallContext } from './call.ts';
 
 interface OpenNode {
@@ -16,17 +17,25 @@ interface OpenNode {
 export class NamedUser {
   readonly process: Process;
   readonly nodes = new Map<string, OpenNode>();
+  /** Descriptors of groups by their numbers, and of devices that were opened by way of them. */
+  private readonly groups = new Map<
+    number,
+    { readonly descriptor: number; readonly devices: Map<string, number> }
+  >();
   private iommu: { readonly descriptor: number; readonly context: IommufdContext } | undefined;
 
   constructor(process: Process) {
     this.process = process;
   }
 
-  /** Opens /dev/iommu. @throws KernelError EBUSY: it is open; ENOENT, EACCES */
-  openIommu(call: CallContext): void {
+  /**
+   * Opens /dev/iommu, or the VFIO container node where the kernel gives that to IOMMUFD.
+   * @throws KernelError EBUSY: it is open; ENOENT, EACCES
+   */
+  openIommu(call: CallContext, node?: '/dev/vfio/vfio'): void {
     if (this.iommu !== undefined)
       throw new KernelError('EBUSY', '/dev/iommu open', `${this.process.name} has /dev/iommu open already.`);
-    const context = call.kernel.iommufd.open(this.process);
+    const context = call.kernel.iommufd.open(this.process, node);
     this.iommu = { descriptor: this.process.descriptors.install(context.file), context };
   }
 
@@ -64,6 +73,46 @@ export class NamedUser {
       this.process.descriptors.close(descriptor);
       throw error;
     }
+  }
+
+  /** Opens a group and sets the descriptor as its container. @throws KernelError */
+  joinGroup(call: CallContext, number: number): void {
+    const { descriptor: iommu } = this.opened;
+    const descriptor = this.process.descriptors.install(call.kernel.vfio.openGroup(this.process, number));
+    try {
+      this.process.object(descriptor, GroupFile).group.setContainer(this.process, iommu);
+      this.groups.set(number, { descriptor, devices: new Map() });
+    } catch (error) {
+      this.process.descriptors.close(descriptor);
+      throw error;
+    }
+  }
+
+  /** Closes the devices of a group, then the group. @throws KernelError ENOENT */
+  leaveGroup(number: number): void {
+    const { descriptor, devices } = this.group(number);
+    for (const device of devices.values()) this.process.descriptors.close(device);
+    this.process.object(descriptor, GroupFile).group.unsetContainer();
+    this.process.descriptors.close(descriptor);
+    this.groups.delete(number);
+  }
+
+  /** Opens a device by way of its group. @throws KernelError */
+  openByGroup(number: number, device: string): void {
+    const { descriptor, devices } = this.group(number);
+    const file = this.process.object(descriptor, GroupFile).group.openDevice(device);
+    devices.set(device, this.process.descriptors.install(file));
+  }
+
+  private group(number: number): { readonly descriptor: number; readonly devices: Map<string, number> } {
+    const found = this.groups.get(number);
+    if (found !== undefined) return found;
+    throw new KernelError(
+      'ENOENT',
+      'group not open',
+      `${this.process.name} has not opened group ${number}.`,
+      'Call VFIO_GROUP_SET_CONTAINER first.',
+    );
   }
 
   /** @throws KernelError ENODEV */

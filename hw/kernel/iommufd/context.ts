@@ -76,8 +76,6 @@ export class IommufdContext implements OpenFileObject, ContainerSubstitute {
   /** Descriptors, bound devices, containers and fault queues hold this. */
   readonly file: OpenFile;
   accountMode: Exclude<AccountMode, 'none'>;
-  /** A no-IOMMU group uses the descriptor as container: there can't be an address space. */
-  noIommuMode = false;
   private compatibilityIoas: Ioas | undefined;
   private readonly groups = new Map<object, IommufdGroup>();
   /** Devices opened by way of a group whose container this is. */
@@ -143,7 +141,7 @@ export class IommufdContext implements OpenFileObject, ContainerSubstitute {
     this.groups.delete(group.group);
   }
 
-  /** SET_CONTAINER: there is an address space for the compatibility from now on. @throws KernelError EINVAL */
+  /** SET_CONTAINER: there is an address space for the compatibility from now on. */
   acceptGroup(): void {
     createCompatibilityIoas(this);
   }

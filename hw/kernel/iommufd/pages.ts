@@ -39,11 +39,20 @@ export type PageSource =
   /** From this page of a file on; no memory file: the descriptor was something that has no pages (EINVAL at pinning). */
   | { readonly kind: 'file'; readonly file: MemoryFile | undefined; readonly firstPage: number };
 
-/** Pins and frames of 512 pages. */
+/** Pins and frames of 512 pages, or of as many as there are. */
 interface Chunk {
-  readonly frames: Float64Array;
+  readonly frames: Float64Array | number[];
   /** How many page table ranges and accesses hold each page. */
-  readonly users: Uint32Array;
+  readonly users: Uint32Array | number[];
+}
+
+/** Below this many pages plain arrays take less memory than typed ones. */
+const FEW_PAGES = 16;
+
+function newChunk(pages: number): Chunk {
+  if (pages < FEW_PAGES)
+    return { frames: new Array<number>(pages).fill(0), users: new Array<number>(pages).fill(0) };
+  return { frames: new Float64Array(pages), users: new Uint32Array(pages) };
 }
 
 const run: PinnedRun = { frame: 0, count: 0, reserved: false };
@@ -59,7 +68,9 @@ export class SharedPages {
   private process: Process;
   private userId: number;
   private readonly accounts: UserAccounts;
-  private readonly chunks = new Map<number, Chunk>();
+  /** The first 512 pages, most often all of them; the others by number. */
+  private firstChunk: Chunk | undefined;
+  private otherChunks: Map<number, Chunk> | undefined;
   private lastNumber = -1;
   private lastChunk: Chunk | undefined;
   private references = 1;
@@ -142,7 +153,8 @@ export class SharedPages {
       this.pinned -= 1;
     }
     if (this.pinned === 0) {
-      this.chunks.clear();
+      this.firstChunk = undefined;
+      this.otherChunks = undefined;
       this.lastChunk = undefined;
       this.lastNumber = -1;
     }
@@ -163,10 +175,6 @@ export class SharedPages {
   /** The frame of a page that is held. */
   frame(index: number): Frame {
     return this.chunk(index).frames[index % CHUNK] as Frame;
-  }
-
-  isHeld(index: number): boolean {
-    return (this.chunks.get(Math.floor(index / CHUNK))?.users[index % CHUNK] ?? 0) > 0;
   }
 
   /**
@@ -260,10 +268,14 @@ export class SharedPages {
   private chunk(index: number): Chunk {
     const number = Math.floor(index / CHUNK);
     if (number === this.lastNumber) return this.lastChunk as Chunk;
-    let chunk = this.chunks.get(number);
+    let chunk = number === 0 ? this.firstChunk : this.otherChunks?.get(number);
     if (chunk === undefined) {
-      chunk = { frames: new Float64Array(CHUNK), users: new Uint32Array(CHUNK) };
-      this.chunks.set(number, chunk);
+      chunk = newChunk(Math.min(CHUNK, this.count - number * CHUNK));
+      if (number === 0) this.firstChunk = chunk;
+      else {
+        this.otherChunks ??= new Map();
+        this.otherChunks.set(number, chunk);
+      }
     }
     this.lastNumber = number;
     this.lastChunk = chunk;

@@ -63,10 +63,8 @@ export function vfioIoas(
   });
 }
 
-/** A group joins: there is an IOAS from now on. @throws KernelError EINVAL when a group without IOMMU is here. */
+/** A group joins: there is an IOAS from now on. */
 export function createCompatibilityIoas(context: IommufdContext): void {
-  if (context.noIommuMode)
-    throw new KernelError('EINVAL', 'no-IOMMU container', 'a group without IOMMU uses this descriptor');
   if (context.vfioIoas === undefined) context.vfioIoas = context.createIoas();
 }
 
@@ -95,7 +93,7 @@ export function checkExtension(context: IommufdContext, extension: number): numb
  */
 export function setIommu(context: IommufdContext, type: number): void {
   return context.call('VFIO_SET_IOMMU', { type }, () => {
-    if ((type !== Extension.TYPE1_IOMMU && type !== Extension.TYPE1v2_IOMMU) || context.noIommuMode)
+    if (type !== Extension.TYPE1_IOMMU && type !== Extension.TYPE1v2_IOMMU)
       throw new KernelError('EINVAL', 'IOMMU type', `type ${type} is not offered by IOMMUFD`);
     const { table } = compatibilityIoas(context);
     if (type === Extension.TYPE1_IOMMU) table.setLargePages(false);

@@ -136,10 +136,10 @@ const addressSpaces: Operations = {
   },
 
   ioas_allow_iovas(_world, call) {
-    const ranges = (call.args.raw.ranges as [string, string][]).map(([start, last]) => ({
-      start: BigInt(start),
-      last: BigInt(last),
-    }));
+    const ranges = call.args.list('ranges').map((range) => {
+      const [start, last] = Array.isArray(range) ? range : [];
+      return { start: BigInt(String(start)), last: BigInt(String(last)) };
+    });
     iommufd.ioasAllowIovas(contextOf(call), { ioas: id(call, 'ioas'), ranges });
     return undefined;
   },
@@ -173,12 +173,11 @@ const addressSpaces: Operations = {
     return iommufd.rawRequest(context, args.number('number'), args.wide('arg'));
   },
 
-  memfd_create(world, call) {
+  memfd_create(_world, call) {
     const { process, args } = call;
     const file = new iommufd.MemoryFile(process.memory.pages, args.number('size'));
     remember(call, process.open(file));
     call.out.fd = args.text('as');
-    void world;
     return undefined;
   },
 

@@ -121,7 +121,7 @@ export const selftestOperations: Readonly<Record<string, Operation<IommufdWorld,
       contextOf(call),
       id(call, 'hwpt'),
       range,
-      args.raw.pages as number[],
+      args.list('pages').map(Number),
     );
     call.out.nr_dirty = count;
     return undefined;

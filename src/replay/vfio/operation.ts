@@ -56,6 +56,12 @@ export class Arguments {
     return flags >>> 0;
   }
 
+  /** A list; what is none counts as empty. */
+  list(name: string): readonly unknown[] {
+    const value = this.raw[name];
+    return Array.isArray(value) ? value : [];
+  }
+
   /** What a symbol stands for; -1 for one that was never made. */
   symbol(name: string): number {
     const value = this.raw[name];
