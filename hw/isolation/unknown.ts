@@ -3,6 +3,8 @@
  * once as if nothing did. What comes out the same is known.
  */
 import type { FunctionDescription, HostDescription } from '../host-description.ts';
+import { GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
+import { acsQuirk } from '../kernel/pci/acs-quirks.ts';
 import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
 import type { PciTopology } from '../kernel/pci/scan.ts';
 import { bytesOfHex } from '../pci/from-description.ts';
@@ -26,7 +28,8 @@ const QUIRK_VENDORS = new Set([
 export function isOpen(device: PciDevice, unknown: readonly string[] | undefined): boolean {
   if (unknown === undefined) return false;
   if (unknown.includes('capabilities')) {
-    return (device.multifunction || device.isBridge) && !isNvidiaCard(device);
+    if (!device.multifunction && !device.isBridge) return false;
+    return !isNvidiaCard(device) && acsQuirk(device, GROUPING_CONTROLS, { amdIommu: false }) === undefined;
   }
   if (unknown.includes('extended capabilities') || unknown.includes('acs')) {
     const needsControls = device.portType === 'root port' || device.portType === 'downstream port';
