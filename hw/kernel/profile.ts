@@ -84,8 +84,8 @@ export interface KernelProfile {
   readonly revertsFailedSwitch: boolean;
   /** A mapping that fails syncs an empty range: the flush names the last page of the address space. */
   readonly failedMapFlush: boolean;
-  /** map over something mapped: 'overwrites' with a warning, or EADDRINUSE. */
-  readonly mapOverMapping: 'overwrites' | 'refused';
+  /** map over something mapped: what is there is 'kept', with a warning and no error, or EADDRINUSE. */
+  readonly mapOverMapping: 'kept' | 'refused';
   /** errno for a mapping beyond the domain's width. */
   readonly mapBeyondWidth: 'EFAULT' | 'ERANGE';
 
@@ -256,7 +256,7 @@ const LINUX_5_15: KernelProfile = {
   freeDetaches: true,
   revertsFailedSwitch: false,
   failedMapFlush: true,
-  mapOverMapping: 'overwrites',
+  mapOverMapping: 'kept',
   mapBeyondWidth: 'EFAULT',
   vfioWrapErrno: 'EINVAL',
   vfioInitialPageSizes: 0xffff_ffff_ffff_ffffn,

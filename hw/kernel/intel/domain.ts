@@ -7,7 +7,7 @@ import type { KernelProfile } from '../profile.ts';
 import type { AuxiliaryRecord, DeviceInfo } from './device-info.ts';
 import { flushMapped, flushUnmapped } from './domain-flush.ts';
 import type { IntelDriver } from './driver.ts';
-import type { PageTable } from './page-table.ts';
+import type { KeptListener, PageTable } from './page-table.ts';
 import { secondLevelFormat } from './page-table-format.ts';
 import type { IntelUnit } from './unit.ts';
 import { PASS_THROUGH_DOMAIN_ID } from './unit.ts';
@@ -185,7 +185,7 @@ export class IntelDomain implements DriverDomain {
         `A mapping of ${this.name} that is neither readable nor writable cannot be told from none.`,
       );
     }
-    table.map(page, frame, count, prot, this.largestLevel, this.profile.mapOverMapping === 'overwrites');
+    table.map(page, frame, count, prot, this.largestLevel, this.keptListener());
     if (page + count > this.highestPage) this.highestPage = page + count;
     flushMapped(this, page, count);
   }
@@ -195,10 +195,14 @@ export class IntelDomain implements DriverDomain {
     if (!this.profile.unmapInRuns) return this.unmapRun(table, page, count);
     let done = 0;
     while (done < count) {
-      const run = runOfOneSize(page + done, count - done, this.largestLevel);
-      const unmapped = this.unmapRun(table, page + done, run);
-      if (this.highestPage === page + done + run) this.highestPage = page + done;
-      done += Math.max(run, unmapped);
+      const at = page + done;
+      // The driver goes by the entry where its walk ends, which may be one of an upper table that holds nothing: it then
+      // unmaps, flushes and reports all that this entry spans.
+      const span = 512 ** (table.stopLevel(at) - 1);
+      const run = Math.max(runOfOneSize(at, count - done, this.largestLevel), span);
+      this.unmapRun(table, at, run);
+      if (this.highestPage === at + run) this.highestPage = at;
+      done += run;
     }
     return done;
   }
@@ -232,6 +236,18 @@ export class IntelDomain implements DriverDomain {
       `A mapping up to 0x${highest} lies beyond the ${this.addressBits} bits of ${this.name}.`,
       'Map at a lower address.',
     );
+  }
+
+  /** 5.15 leaves what is mapped already and warns; later kernels refuse. */
+  private keptListener(): KeptListener | undefined {
+    if (this.profile.mapOverMapping === 'refused') return undefined;
+    return (page, present, wanted) => {
+      const hex = (value: bigint | number): string => value.toString(16);
+      this.driver.log.write(
+        `DMAR: ERROR: DMA PTE for vPFN 0x${hex(page)} already set (to ${hex(present)} not ${hex(wanted)})`,
+      );
+      this.driver.log.warn('__domain_mapping');
+    };
   }
 
   private unmapRun(table: PageTable, page: number, count: number): number {

@@ -304,7 +304,8 @@ export class IntelDriver implements IommuDriver {
         'Detach it everywhere first.',
       );
     }
-    for (const info of [...own.devices]) this.attachment.detach(info);
+    // Its list of devices is newest first.
+    for (const info of [...own.devices].reverse()) this.attachment.detach(info);
     own.freed = true;
     own.table.free();
     this.paging.delete(own);

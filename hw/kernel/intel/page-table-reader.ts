@@ -69,6 +69,19 @@ export abstract class PageTableReader {
     return undefined;
   }
 
+  /** Level of the entry at which a walk to this page ends: a leaf, or the first that is not present. */
+  stopLevel(page: number): number {
+    let table = this.rootFrame;
+    for (let level = this.topLevel; level > 1; level -= 1) {
+      const words = this.words(table);
+      const at = this.base(table) + indexOf(page, level) * 2;
+      const low = words[at];
+      if ((low & this.format.presentMask) === 0 || (low & this.format.largeBit) !== 0) return level;
+      table = frameOf(low, words[at + 1]);
+    }
+    return 1;
+  }
+
   /** Every leaf in order of address. */
   forEachLeaf(visit: (page: number, leaf: FoundLeaf) => void): void {
     this.visitIn(this.rootFrame, this.topLevel, 0, visit);

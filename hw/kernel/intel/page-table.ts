@@ -9,9 +9,13 @@ import type { PageAllocator } from '../page-allocator.ts';
 import type { PageTableFormat } from './page-table-format.ts';
 import { ENTRIES, frameOf, indexOf, PageTableReader, SPAN } from './page-table-reader.ts';
 
+/** Told of an entry that was there and stays: first page, what it holds, what would have been written (64 bits each). */
+export type KeptListener = (page: number, present: bigint, wanted: bigint) => void;
+
 export class PageTable extends PageTableReader {
   private readonly allocator: PageAllocator;
   private tables = 0;
+  private onKept: KeptListener | undefined;
   /** The leaf table used last: its number (page / 512) and frame. */
   private cursor = -1;
   private cursorFrame = 0;
@@ -51,11 +55,19 @@ export class PageTable extends PageTableReader {
 
   /**
    * Maps `count` pages to consecutive frames, with the largest pages up to `largestLevel` that alignment allows.
-   * @param overwrite What is mapped already is replaced; else it refuses.
+   * @param onKept 5.15: what is mapped already stays, and this is told of it; absent: such a map is refused.
    * @throws KernelError EADDRINUSE over something mapped, ENOMEM: then nothing has changed.
    */
-  map(page: Page, frame: Frame, count: number, prot: number, largestLevel: number, overwrite: boolean): void {
-    if (!overwrite) {
+  map(
+    page: Page,
+    frame: Frame,
+    count: number,
+    prot: number,
+    largestLevel: number,
+    onKept?: KeptListener,
+  ): void {
+    this.onKept = onKept;
+    if (onKept === undefined) {
       const taken = this.firstMapped(page, count);
       if (taken !== undefined) {
         throw new KernelError(
@@ -185,9 +197,14 @@ export class PageTable extends PageTableReader {
     let low = ((frame << 12) | leaf) >>> 0;
     let high = Math.floor(frame / 0x100000) | this.format.leafHigh;
     // The low half wraps into the high one every 2^20 frames.
+    const keeps = this.onKept !== undefined;
     for (let each = 0, next = frame; each < fill; each += 1) {
-      words[at] = low;
-      words[at + 1] = high;
+      if (keeps && (words[at] & this.format.presentMask) !== 0) {
+        this.tellKept(page + each, words, at, low, high);
+      } else {
+        words[at] = low;
+        words[at + 1] = high;
+      }
       at += 2;
       next += 1;
       low = (low + 0x1000) >>> 0;
@@ -201,16 +218,28 @@ export class PageTable extends PageTableReader {
     const words = this.words(table);
     const at = this.base(table) + indexOf(page, level) * 2;
     const low = words[at];
-    if ((low & this.format.presentMask) !== 0 && (low & this.format.largeBit) === 0) {
+    const wanted = ((frame << 12) | leaf | this.format.largeBit) >>> 0;
+    const high = (Math.floor(frame / 0x100000) | this.format.leafHigh) >>> 0;
+    if ((low & this.format.presentMask) !== 0 && (low & this.format.largeBit) !== 0) {
+      this.tellKept(page, words, at, wanted, high);
+      return SPAN[level];
+    }
+    if ((low & this.format.presentMask) !== 0) {
       // Tables below are given up: empty ones, or what an overwriting map replaces.
       const below = frameOf(low, words[at + 1]);
       this.freeBelow(below, level - 1);
       this.freeTable(below);
       this.cursor = -1;
     }
-    words[at] = (frame << 12) | leaf | this.format.largeBit;
-    words[at + 1] = Math.floor(frame / 0x100000) | this.format.leafHigh;
+    words[at] = wanted;
+    words[at + 1] = high;
     return SPAN[level];
+  }
+
+  private tellKept(page: number, words: Uint32Array, at: number, low: number, high: number): void {
+    const quad = (lowHalf: number, highHalf: number): bigint =>
+      BigInt(lowHalf >>> 0) | (BigInt(highHalf >>> 0) << 32n);
+    this.onKept?.(page, quad(words[at], words[at + 1]), quad(low, high));
   }
 
   private leafTableFor(page: number): number {

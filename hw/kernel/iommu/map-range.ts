@@ -17,7 +17,8 @@ export function mapRange(
   log: KernelLog,
 ): void {
   if (((iova | physical | size) & PAGE) !== 0n) {
-    log.write(`unaligned: iova ${hex(iova)} pa ${hex(physical)} size ${hex(size)} min_pagesz 0x1000`);
+    const pa = `0x${physical.toString(16).padStart(16, '0')}`;
+    log.write(`iommu: unaligned: iova ${hex(iova)} pa ${pa} size ${hex(size)} min_pagesz 0x1000`);
     throw new KernelError(
       'EINVAL',
       'range not aligned',
@@ -31,7 +32,7 @@ export function mapRange(
 /** Bytes unmapped; 0, and a line in the log, for a range that is not aligned. */
 export function unmapRange(domain: IommuDomain, iova: bigint, size: bigint, log: KernelLog): bigint {
   if (((iova | size) & PAGE) !== 0n) {
-    log.write(`unaligned: iova ${hex(iova)} size ${hex(size)} min_pagesz 0x1000`);
+    log.write(`iommu: unaligned: iova ${hex(iova)} size ${hex(size)} min_pagesz 0x1000`);
     return 0n;
   }
   return BigInt(domain.unmap(Number(iova >> 12n) as Page, Number(size >> 12n))) << 12n;

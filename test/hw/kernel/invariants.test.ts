@@ -203,7 +203,7 @@ class Run {
   private map(slot: Slot, at: number, count: number): void {
     const { domain, number } = slot;
     if (domain === undefined) return;
-    // 5.15 overwrites what is mapped, with a warning; its callers never do that.
+    // 5.15 keeps what is mapped, with a warning; its callers never do that.
     const taken = Array.from({ length: count }, (_, index) =>
       this.believed.mapped.has(`${number}/${at + index}`),
     );
@@ -219,6 +219,12 @@ class Run {
   private unmap(slot: Slot, at: number, count: number): void {
     const { domain, number } = slot;
     if (domain?.table === undefined) return;
+    // 5.15 takes all that an empty upper entry spans; its callers unmap only what is mapped.
+    const mapped = Array.from(
+      { length: count },
+      (_, index) => domain.table?.lookup(at + index) !== undefined,
+    );
+    if (this.old && mapped.includes(false)) return;
     const gone = new Set<number>();
     domain.table.forEachLeaf((first, { level }) => {
       const span = 512 ** (level - 1);

@@ -35,7 +35,7 @@ function leaves(table: PageTable): [number, number, number][] {
 describe('page sizes: the largest that alignment of IOVA and frame, and what is left, allow', () => {
   it('uses 1 GiB, 2 MiB and 4 KiB in one mapping', () => {
     const table = tableOf(4);
-    table.map(page(GIB), frame(2 * GIB), GIB + MIB2 + 3, RW, 3, false);
+    table.map(page(GIB), frame(2 * GIB), GIB + MIB2 + 3, RW, 3);
     expect(leaves(table)).toEqual([
       [GIB, 3, 2 * GIB],
       [2 * GIB, 2, 3 * GIB],
@@ -47,20 +47,20 @@ describe('page sizes: the largest that alignment of IOVA and frame, and what is 
 
   it('uses 4 KiB only when IOVA and frame differ in the low bits', () => {
     const table = tableOf(4);
-    table.map(page(MIB2 + 1), frame(MIB2), MIB2, RW, 3, false);
+    table.map(page(MIB2 + 1), frame(MIB2), MIB2, RW, 3);
     expect(leaves(table).every(([, level]) => level === 1)).toBe(true);
     expect(leaves(table)).toHaveLength(MIB2);
   });
 
   it('stays below what the unit can walk', () => {
     const table = tableOf(4);
-    table.map(page(0), frame(0), GIB, RW, 2, false);
+    table.map(page(0), frame(0), GIB, RW, 2);
     expect(leaves(table).every(([, level]) => level === 2)).toBe(true);
   });
 
   it('carries frames beyond 32 address bits', () => {
     const table = tableOf(4);
-    table.map(page(5), frame(0xffffe), 4, RW, 3, false);
+    table.map(page(5), frame(0xffffe), 4, RW, 3);
     expect(leaves(table).map(([, , at]) => at)).toEqual([0xffffe, 0xfffff, 0x100000, 0x100001]);
   });
 });
@@ -68,14 +68,14 @@ describe('page sizes: the largest that alignment of IOVA and frame, and what is 
 describe('unmap', () => {
   it('takes a large page that is hit as a whole (generic page tables of 7.x)', () => {
     const table = tableOf(4);
-    table.map(page(0), frame(0), MIB2, RW, 3, false);
+    table.map(page(0), frame(0), MIB2, RW, 3);
     expect(table.unmap(page(7), 1)).toBe(MIB2);
     expect(leaves(table)).toEqual([]);
   });
 
   it('frees tables that lie wholly inside the range, and those only', () => {
     const table = tableOf(4);
-    table.map(page(1), frame(1), 2 * MIB2, RW, 1, false);
+    table.map(page(1), frame(1), 2 * MIB2, RW, 1);
     const before = table.tableCount;
     table.unmap(page(1), MIB2 - 1);
     expect(table.tableCount).toBe(before);
@@ -86,7 +86,7 @@ describe('unmap', () => {
   it('gives every table back at the end', () => {
     const used = frames.usedFrames;
     const table = tableOf(5);
-    table.map(page(0x123456789), frame(77), 3000, RW, 3, false);
+    table.map(page(0x123456789), frame(77), 3000, RW, 3);
     table.free();
     expect(frames.usedFrames).toBe(used);
   });
@@ -95,9 +95,9 @@ describe('unmap', () => {
 describe('a map that is refused', () => {
   it('changes nothing: EADDRINUSE over a mapping at its end', () => {
     const table = tableOf(4);
-    table.map(page(5000), frame(1), 1, RW, 3, false);
+    table.map(page(5000), frame(1), 1, RW, 3);
     const before = { tables: table.tableCount, leaves: leaves(table) };
-    expect(() => table.map(page(0), frame(0), 5001, RW, 1, false)).toThrow(
+    expect(() => table.map(page(0), frame(0), 5001, RW, 1)).toThrow(
       expect.objectContaining({ code: 'EADDRINUSE' }),
     );
     expect({ tables: table.tableCount, leaves: leaves(table) }).toEqual(before);
@@ -106,9 +106,9 @@ describe('a map that is refused', () => {
   it('changes nothing: ENOMEM half way', () => {
     frames = new PageAllocator(frame(0x80000), 6);
     const table = tableOf(4);
-    table.map(page(0), frame(0), 1, RW, 1, false);
+    table.map(page(0), frame(0), 1, RW, 1);
     const before = { used: frames.usedFrames, leaves: leaves(table) };
-    expect(() => table.map(page(1), frame(1), 8 * MIB2, RW, 1, false)).toThrow(KernelError);
+    expect(() => table.map(page(1), frame(1), 8 * MIB2, RW, 1)).toThrow(KernelError);
     expect({ used: frames.usedFrames, leaves: leaves(table) }).toEqual(before);
   });
 });
@@ -116,7 +116,7 @@ describe('a map that is refused', () => {
 describe('entries as the kernel writes them', () => {
   const lowBits = (format: ReturnType<typeof secondLevelFormat>, prot: number): number => {
     const table = tableOf(4, format);
-    table.map(page(1), frame(9), 1, prot, 3, false);
+    table.map(page(1), frame(9), 1, prot, 3);
     return (table.lookup(1)?.low ?? 0) & 0xfff;
   };
 
@@ -161,7 +161,7 @@ it('agrees with a map of pages over random operations', () => {
           const taken = Array.from({ length: count }, (_, index) => at + index).some((each) =>
             model.has(each),
           );
-          const act = (): void => table.map(page(at), frame(to), count, RW, largest, false);
+          const act = (): void => table.map(page(at), frame(to), count, RW, largest);
           if (taken) expect(act).toThrow(KernelError);
           else {
             act();
