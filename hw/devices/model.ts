@@ -17,6 +17,8 @@ export interface TransferResult {
   readonly refusal: string | undefined;
   /** A page of it was sent by a translation that the device held from before (device-TLB). */
   readonly fromDeviceTlb?: boolean;
+  /** It reached another device's registers and no memory: no remapping unit saw it. */
+  readonly peer?: { readonly device: string; readonly how: string };
 }
 
 /** The bus as one function sees it. A PASID of undefined: a request without PASID prefix. */

@@ -6,7 +6,8 @@
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import type { PciFunction } from '../pci/function.ts';
 import { registers } from '../vtd/registers.ts';
-import { addressOf, type Hardware } from './hardware.ts';
+import { addressOf } from './addresses.ts';
+import type { Hardware } from './hardware.ts';
 import { Hash128 } from './hash.ts';
 import { contextEntries, forEachTable, type PagingRoot, pagingRoots, pasidEntries } from './tables.ts';
 

@@ -3,31 +3,24 @@
  * which remapping unit stands in its way, and what memory answers. Hardware: it knows bus numbers, bridges and the
  * wiring that the DMAR table describes, and no kernel.
  */
-import { type DeviceScope, ScopeType } from '../acpi/dmar.ts';
 import { DeviceTlb } from '../devices/device-tlb.ts';
 import type { DeviceBus, TransferResult } from '../devices/model.ts';
 import { refusedTransfer } from '../devices/model.ts';
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { PAGE_SIZE, type Page } from '../memory/types.ts';
 import { Ats } from '../pci/capabilities/ats.ts';
-import { Express } from '../pci/capabilities/express.ts';
 import type { PciFunction } from '../pci/function.ts';
 import type { PciHierarchy } from '../pci/hierarchy.ts';
 import { CommandBit, HeaderOffset } from '../pci/layouts.ts';
 import { Access } from '../vtd/access.ts';
 import type { DeviceTlbAnswer, DeviceTlbInvalidation } from '../vtd/invalidation.ts';
+import { addressOf } from './addresses.ts';
 import type { WiredUnit } from './wired-unit.ts';
+import { type Peer, Wiring } from './wiring.ts';
 
 /** 0xfee00000 to 0xfeefffff: writes there are interrupts. */
 const INTERRUPT_FIRST = 0xfee00000n;
 const INTERRUPT_LAST = 0xfeefffffn;
-
-/** Device/port types that change requester ids. PCIe 7.5.3.2. */
-const PCIE_TO_PCI = 7;
-const PCI_TO_PCIE = 8;
-
-/** ASPEED's AST1150 passes requester ids of what sits behind it on. */
-const TRANSPARENT_BRIDGES = new Set([0x11501a03]);
 
 /** How requests of a function reach memory. */
 export interface Route {
@@ -44,9 +37,8 @@ export interface Route {
 export class Fabric {
   private readonly hierarchy: PciHierarchy;
   private readonly memory: PhysicalMemory;
-  private readonly units: readonly WiredUnit[];
+  readonly wiring: Wiring;
   private readonly deviceTlbs = new Map<PciFunction, DeviceTlb>();
-  private bridges: Map<number, PciFunction> | undefined;
   /**
    * A remapping unit that no DMAR table describes, where the machine has one: the frame behind a page of a requester
    * (0x1 read, 0x2 write), or -1: refused.
@@ -57,10 +49,7 @@ export class Fabric {
   constructor(hierarchy: PciHierarchy, memory: PhysicalMemory, units: readonly WiredUnit[]) {
     this.hierarchy = hierarchy;
     this.memory = memory;
-    this.units = units;
-    hierarchy.onChange(() => {
-      this.bridges = undefined;
-    });
+    this.wiring = new Wiring(hierarchy, units);
   }
 
   /** Where interrupts go that no unit remaps. */
@@ -68,44 +57,9 @@ export class Fabric {
     this.deliver = deliver;
   }
 
-  /** The bridge whose secondary bus this is, or undefined for a root bus. */
-  bridgeAbove(segment: number, bus: number): PciFunction | undefined {
-    const key = segment * 256 + bus;
-    const known = this.bridges?.get(key);
-    if (known !== undefined && known.read(HeaderOffset.secondaryBus, 1) === bus) return known;
-    const bridges = new Map<number, PciFunction>();
-    for (const one of this.hierarchy.functions) {
-      if (!one.isBridge) continue;
-      const secondary = one.read(HeaderOffset.secondaryBus, 1);
-      if (secondary !== 0) bridges.set(one.segment * 256 + secondary, one);
-    }
-    this.bridges = bridges;
-    return bridges.get(key);
-  }
-
-  /** Bridges above a function, the nearest first. Virtual functions hang where their physical function does. */
-  pathUp(from: PciFunction): PciFunction[] {
-    const path: PciFunction[] = [];
-    let at = from.physicalFunction ?? from;
-    for (;;) {
-      const above = this.bridgeAbove(at.segment, at.bus);
-      if (above === undefined || path.includes(above)) return path;
-      path.push(above);
-      at = above;
-    }
-  }
-
   /** How requests of this function travel now. */
   route(from: PciFunction): Route {
-    const path = this.pathUp(from);
-    let requesterId = from.requesterId;
-    for (const bridge of path) {
-      const type = portTypeOf(bridge);
-      const secondary = bridge.read(HeaderOffset.secondaryBus, 1) << 8;
-      if (type === PCIE_TO_PCI) {
-        if (!TRANSPARENT_BRIDGES.has(bridge.read(0, 4))) requesterId = secondary;
-      } else if (type === PCI_TO_PCIE || type === undefined) requesterId = bridge.requesterId;
-    }
+    const requesterId = this.wiring.requesterId(from);
     const blocked =
       (from.read(HeaderOffset.command, 2) & CommandBit.busMaster) === 0
         ? 'bus mastering is off in the command register of the function'
@@ -113,7 +67,7 @@ export class Fabric {
     // What a bridge sends on in its own name can't ask for translations.
     const ats = requesterId === from.requesterId && atsEnabled(from);
     if (!ats) this.deviceTlbs.get(from)?.clear();
-    return { requesterId, unit: this.unitFor(from, path), blocked, ats };
+    return { requesterId, unit: this.wiring.unitFor(from), blocked, ats };
   }
 
   /** What a function holds of translations now. */
@@ -143,42 +97,12 @@ export class Fabric {
     return 'done';
   }
 
-  /** The unit whose scope holds the function or a bridge above it; else the segment's unit for all the rest. */
-  unitFor(from: PciFunction, path = this.pathUp(from)): WiredUnit | undefined {
-    const listed = [from.physicalFunction ?? from, ...path];
-    for (const unit of this.units) {
-      if (unit.structure.segment !== from.segment) continue;
-      if (unit.structure.scopes.some((scope) => this.scopeNames(unit.structure.segment, scope, listed)))
-        return unit;
-    }
-    return this.units.find((unit) => unit.structure.includeAll && unit.structure.segment === from.segment);
-  }
-
   /** The bus as this function sees it. */
   busOf(from: PciFunction): DeviceBus {
     return {
       read: (address, lengthBytes, pasid) => this.read(from, address, lengthBytes, pasid),
       write: (address, bytes, pasid) => this.write(from, address, bytes, pasid),
     };
-  }
-
-  private scopeNames(segment: number, scope: DeviceScope, listed: readonly PciFunction[]): boolean {
-    if (scope.type !== ScopeType.endpoint && scope.type !== ScopeType.bridge) return false;
-    const named = this.scopeTarget(segment, scope);
-    if (named === undefined) return false;
-    // An endpoint scope names that function alone, a bridge scope all below the bridge as well.
-    return scope.type === ScopeType.endpoint ? listed[0] === named : listed.includes(named);
-  }
-
-  private scopeTarget(segment: number, scope: DeviceScope): PciFunction | undefined {
-    let bus = scope.startBus;
-    let found: PciFunction | undefined;
-    for (const [index, hop] of scope.path.entries()) {
-      found = this.hierarchy.find({ segment, bus, device: hop.device, function: hop.function });
-      if (found === undefined) return undefined;
-      if (index < scope.path.length - 1) bus = found.read(HeaderOffset.secondaryBus, 1);
-    }
-    return found;
   }
 
   private read(
@@ -190,6 +114,8 @@ export class Fabric {
     const route = this.route(from);
     if (route.blocked !== undefined) return refusedTransfer(route.blocked);
     const bytes = new Uint8Array(lengthBytes);
+    const peer = pasid === undefined ? this.wiring.peerAt(from, address) : undefined;
+    if (peer !== undefined) return { ...reached(peer, lengthBytes), bytes };
     const outcome = this.byPage(
       from,
       route,
@@ -217,6 +143,8 @@ export class Fabric {
     if (route.blocked !== undefined) return refusedTransfer(route.blocked);
     if (address >= INTERRUPT_FIRST && address <= INTERRUPT_LAST && pasid === undefined)
       return this.message(route, address, bytes);
+    const peer = pasid === undefined ? this.wiring.peerAt(from, address) : undefined;
+    if (peer !== undefined) return reached(peer, bytes.length);
     return this.byPage(from, route, address, bytes.length, pasid, Access.write, (physical, done, take) =>
       this.memory.write(physical, bytes.subarray(done, done + take)),
     );
@@ -328,15 +256,25 @@ export class Fabric {
   }
 }
 
+/** A request that turned round below the root complex: the registers of a peer took it. */
+function reached(peer: Peer, bytesDone: number): TransferResult {
+  const { across } = peer;
+  const how =
+    across === undefined
+      ? 'both sit on one conventional bus'
+      : `${addressOf(across)} does not redirect peer requests (no ACS)`;
+  return {
+    bytesDone,
+    bytes: undefined,
+    faultReason: undefined,
+    refusal: undefined,
+    peer: { device: addressOf(peer.function), how },
+  };
+}
+
 const ABORTED_TEXT = 'the unit aborted the request without recording a fault';
 const NO_UNIT_FOR_PASID =
   'the request carries a PASID and no remapping unit is there: the root complex refuses it';
-
-/** Bits 7:4 of the PCI Express capabilities register, or undefined for a conventional function. */
-function portTypeOf(bridge: PciFunction): number | undefined {
-  const express = bridge.capability(Express.id);
-  return express === undefined ? undefined : (bridge.read(express + 2, 2) >>> 4) & 0xf;
-}
 
 /** ATS control, bit 15. */
 function atsEnabled(of: PciFunction): boolean {

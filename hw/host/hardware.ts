@@ -5,7 +5,7 @@ import type { DeviceModel } from '../devices/model.ts';
 import type { HostDescription } from '../host-description.ts';
 import { type MemoryRange, PhysicalMemory } from '../memory/physical-memory.ts';
 import { PAGE_SIZE } from '../memory/types.ts';
-import { formatPciAddress, type PciAddress } from '../pci/address.ts';
+import type { PciAddress } from '../pci/address.ts';
 import type { ConfigurationSpace } from '../pci/configuration-space.ts';
 import { buildHierarchy, bytesOfHex } from '../pci/from-description.ts';
 import type { PciFunction } from '../pci/function.ts';
@@ -15,6 +15,7 @@ import type { DeliveredInterrupt, HardwarePort, MmioPort } from '../port.ts';
 import type { Trace } from '../trace.ts';
 import { serverUnit, type UnitConfiguration, unitWithRegisters } from '../vtd/configuration.ts';
 import { VtdUnit } from '../vtd/unit.ts';
+import { addressOf } from './addresses.ts';
 import { Fabric } from './fabric.ts';
 import { makeModel, placeRegisters, regionAddress } from './models.ts';
 import type { WiredUnit } from './wired-unit.ts';
@@ -63,7 +64,7 @@ export class Hardware {
     const models = new Map(description.functions.map((one) => [one.address, one.model]));
     let index = 0;
     for (const one of this.pci.functions) {
-      if (one.isBridge) this.watchBusReset(one);
+      if (one.isBridge) this.watchBridge(one);
       else placeRegisters(one, models.get(addressOf(one)), index);
       index += 1;
     }
@@ -95,7 +96,8 @@ export class Hardware {
   /** A function is plugged in. */
   addFunction(at: PciAddress, config: ConfigurationSpace): void {
     const added = this.pci.add(at, config);
-    if (added.isBridge) this.watchBusReset(added);
+    if (added.isBridge) this.watchBridge(added);
+    this.fabric.wiring.forget();
   }
 
   /** Functions whose model has been in use, with it: what a digest covers. */
@@ -117,6 +119,11 @@ export class Hardware {
     return best;
   }
 
+  private watchBridge(bridge: PciFunction): void {
+    bridge.config.watch(HeaderOffset.primaryBus, 3, () => this.fabric.wiring.forget());
+    this.watchBusReset(bridge);
+  }
+
   /** Secondary Bus Reset resets every function behind the bridge. PCI-to-PCI bridge 1.2, 3.2.5.18. */
   private watchBusReset(bridge: PciFunction): void {
     const asserted = (): boolean => (bridge.read(HeaderOffset.bridgeControl, 2) & SECONDARY_BUS_RESET) !== 0;
@@ -125,7 +132,7 @@ export class Hardware {
       const now = asserted();
       if (now && !before) {
         for (const one of [...this.pci.functions])
-          if (one !== bridge && this.fabric.pathUp(one).includes(bridge)) one.reset();
+          if (one !== bridge && this.fabric.wiring.pathUp(one).includes(bridge)) one.reset();
       }
       before = now;
     });
@@ -170,16 +177,6 @@ export class Hardware {
     if (told?.cap === undefined || told.ecap === undefined) return serverUnit({}, width);
     return unitWithRegisters(BigInt(told.cap), BigInt(told.ecap), width);
   }
-}
-
-/** `0000:6a:01.0` */
-export function addressOf(of: PciFunction): string {
-  return formatPciAddress({
-    segment: of.segment,
-    bus: of.bus,
-    device: of.devfn >>> 3,
-    function: of.devfn & 7,
-  });
 }
 
 /** Installed memory; reserved regions of the DMAR table are memory as well. */

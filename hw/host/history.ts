@@ -103,7 +103,7 @@ export class History {
       (one) =>
         one === first ||
         (first.devfn % 8 === 0 && inSlot(one)) ||
-        this.hardware.fabric.pathUp(one).includes(first),
+        this.hardware.fabric.wiring.pathUp(one).includes(first),
     );
     const unplugged: Unplugged[] = [];
     for (const one of leaving) {

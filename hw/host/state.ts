@@ -277,6 +277,8 @@ export interface DmaResult {
   readonly fault: FaultState | undefined;
   /** A page was reached by a translation that the device held from before, without the unit being asked. */
   readonly fromDeviceTlb: boolean;
+  /** The device whose registers took the request below the root complex: no remapping unit saw it. */
+  readonly peer: string | undefined;
   /** Why nothing was translated, when no remapping unit was in the way or the device never issued the request. */
   readonly note: string | undefined;
 }

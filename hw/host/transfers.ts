@@ -199,7 +199,8 @@ export class Transfers {
       pasid,
       fault,
       fromDeviceTlb: transfer.fromDeviceTlb === true,
-      note: transfer.refusal ?? unrecorded,
+      peer: transfer.peer?.device,
+      note: transfer.refusal ?? unrecorded ?? peerText(transfer),
     };
   }
 }
@@ -224,6 +225,11 @@ function jobOf(request: DmaRequest): TransferJob {
     submitterPasid: undefined,
     forcedPasid: request.pasid,
   };
+}
+
+function peerText({ peer }: TransferResult): string | undefined {
+  if (peer === undefined) return undefined;
+  return `reached the registers of ${peer.device} and passed no remapping unit: ${peer.how}`;
 }
 
 function checkPasid(pasid: number): void {

@@ -5,6 +5,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { buildHost, type Host } from '../../../hw/host.ts';
 import { KernelError } from '../../../hw/kernel/errno.ts';
+import { parsePciAddress } from '../../../hw/pci/address.ts';
+import type { PciFunction } from '../../../hw/pci/function.ts';
 import { builtInHost, DEFAULT_HOST } from '../../../src/hosts/builtin.ts';
 
 const ACCELERATOR = '0000:6a:01.0';
@@ -28,6 +30,13 @@ function refusal(act: () => void): KernelError {
     throw error;
   }
   throw new Error('nothing was refused');
+}
+
+function functionAt(host: Host, address: string): PciFunction {
+  const at = parsePciAddress(address);
+  const found = at === undefined ? undefined : host.hardware.pci.find(at);
+  if (found === undefined) throw new Error(`${address} is missing`);
+  return found;
 }
 
 const availableOf = (host: Host, type: string): number | undefined =>
@@ -461,6 +470,47 @@ describe('device-TLB (ATS)', () => {
     );
     host.release('guest', MDEV);
     expect(host.deviceTlb(ACCELERATOR)).toEqual([]);
+  });
+});
+
+describe('requests that turn round below the root complex', () => {
+  const write = (host: Host, device: string, iova: bigint) =>
+    host.deviceDma({ device, iova, access: 'write', bytes: HELLO });
+
+  it('cross a switch whose ports do not redirect them, past the remapping unit (PCIe 6.12)', () => {
+    const host = server();
+    host.createMachine('guest', MEMORY);
+    host.unbindDriver('0000:3b:00.0');
+    host.assign('guest', '0000:3a:00.0');
+    const crossed = write(host, '0000:3a:00.0', 0xab100040n);
+    expect(crossed).toMatchObject({ ok: true, peer: '0000:3b:00.0', fault: undefined });
+    expect(crossed.note).toContain('no ACS');
+    expect(write(host, '0000:3a:00.0', 0x1000n)).toMatchObject({ ok: true, peer: undefined });
+  });
+
+  it('stay on a conventional bus, and never pass a port with ACS', () => {
+    const host = server();
+    host.createMachine('guest', MEMORY);
+    host.unbindDriver('0000:04:00.0');
+    host.assign('guest', '0000:04:01.0');
+    expect(write(host, '0000:04:01.0', 0x92000000n).peer).toBe('0000:04:00.0');
+    host.assign('guest', DRIVE);
+    expect(write(host, DRIVE, 0xa1100000n)).toMatchObject({ ok: false, peer: undefined });
+  });
+
+  it('lead only to members of the same group on the built-in server', () => {
+    const host = server();
+    const addresses = host.description.functions.map((one) => one.address);
+    for (const from of addresses) {
+      for (const to of addresses) {
+        if (from === to || host.device(to)?.isBridge !== false) continue;
+        const bytes = host.configurationBytes(to).slice(0x10, 0x14);
+        const address = BigInt(new DataView(bytes.buffer).getUint32(0, true) & ~0xf) & 0xfffffff0n;
+        if (address === 0n) continue;
+        const peer = host.hardware.fabric.wiring.peerAt(functionAt(host, from), address);
+        if (peer !== undefined) expect(host.device(from)?.group).toBe(host.device(to)?.group);
+      }
+    }
   });
 });
 
