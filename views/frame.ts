@@ -258,7 +258,9 @@ function hintLine(console: Console, columns: number, rows: number): string {
   const total = (commands: readonly Command[]): number =>
     commands.reduce((sum, command) => sum + widthOf(command), 0);
   const free = columns - textWidth(plainOf(parts));
-  const always = general.filter((command) => command.id === 'help' || command.id === 'quit');
+  const always = general.filter(
+    (command) => command.id === 'help' || (command.id === 'quit' && columns >= 50),
+  );
   const spacious = total(general) <= columns * 0.45;
   const right = spacious ? general : always;
   const left = taking(

@@ -35,6 +35,13 @@ export function placeColumns<Row>(columns: readonly Column<Row>[], width: number
     kept = kept.filter((column) => column !== least);
   }
   const widths = new Map(kept.map((column) => [column, column.width]));
+  // What can't go and does not fit gets narrower, the widest first.
+  for (let over = needed() - width; over > 0; over -= 1) {
+    const widest = kept.reduce((most, column) =>
+      (widths.get(column) ?? 0) > (widths.get(most) ?? 0) ? column : most,
+    );
+    widths.set(widest, Math.max(1, (widths.get(widest) ?? 0) - 1));
+  }
   let rest = Math.max(0, width - needed());
   const grow = (column: Column<Row>, to: number): void => {
     const more = Math.max(0, Math.min(rest, to - (widths.get(column) ?? 0)));
