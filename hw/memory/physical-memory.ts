@@ -72,6 +72,8 @@ export class PhysicalMemory {
   contains(address: number, length: number): boolean {
     let at = address;
     const end = address + length;
+    // Beyond 2^53 Numbers have gaps, and nothing is installed there.
+    if (end > Number.MAX_SAFE_INTEGER) return false;
     for (const range of this.ranges) {
       if (at >= range.start && at < range.end) at = Math.min(end, range.end);
       if (at >= end) return true;
