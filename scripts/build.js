@@ -20,6 +20,11 @@ const quickStart = {
     bundler.onResolve({ filter: /^string-width$/ }, () => ({
       path: join(root, 'src', 'terminal', 'string-width.ts'),
     }));
+    // `z` holds all that zod has, translations into forty languages too; by a star import esbuild takes what is used.
+    bundler.onLoad({ filter: /[\\/](?:src|views)[\\/].*\.ts$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replace("import { z } from 'zod'", "import * as z from 'zod'"),
+      loader: 'ts',
+    }));
     // yoga-layout would fetch its own code from a data URL, for which Node loads its whole HTTP client.
     bundler.onLoad({ filter: /yoga-layout[\\/]dist[\\/]binaries[\\/]/ }, ({ path }) => ({
       contents: `const fetch = undefined;\n${readFileSync(path, 'utf8')}`,
