@@ -160,7 +160,7 @@ const exportOne: CommandModule<object, { source: string; out?: string; format: s
   handler: ({ source, out, format }) => {
     const { description } = loadHost(source);
     const text = format === 'json' ? `${JSON.stringify(description, null, 1)}\n` : hexExport(description);
-    if (out === undefined) process.stdout.write(text);
+    if (out === undefined) printText(text.trimEnd());
     else writeFileSync(out, text);
   },
 };

@@ -88,7 +88,8 @@ function addNode(lines: string[], node: TopologyNode, indent: string, fields: bo
     `${indent}${node.address} ${[node.className, node.name].filter((part) => part).join(': ')} [${ids}]${buses}${kind}${driver}${virtual}`,
   );
   const deeper = `${indent}    `;
-  if (node.unknown.length > 0) lines.push(`${deeper}not shown by the source: ${node.unknown.join(', ')}`);
+  const hidden = node.unknown.filter((part) => part !== 'device registers');
+  if (hidden.length > 0) lines.push(`${deeper}not shown by the source: ${hidden.join(', ')}`);
   for (const one of node.decoded.capabilities) {
     lines.push(`${deeper}[${one.offset.toString(16)}] ${one.name}${fields ? '' : summary(one.fields)}`);
     if (!fields) continue;
@@ -104,7 +105,7 @@ function addNode(lines: string[], node: TopologyNode, indent: string, fields: bo
 /** Single bits that are set, and small numbers: enough to recognise a capability's state in one line. */
 function summary(fields: TopologyNode['decoded']['capabilities'][number]['fields']): string {
   const shown = fields
-    .filter((field) => field.value !== 0n)
+    .filter((field) => field.value !== 0n || field.name === 'portType')
     .map((field) => (field.low === field.high ? field.name : `${field.name}=${field.meaning ?? field.text}`));
   return shown.length === 0 ? '' : `: ${shown.slice(0, 12).join(' ')}${shown.length > 12 ? ' …' : ''}`;
 }
