@@ -143,7 +143,7 @@ const INVALIDATE_ALL = 1;
  * iommu_copy_struct_from_user: the rules for data that only the driver reads.
  * @throws KernelError EINVAL for another type, less than `minimum`, or more than `size` bytes.
  */
-export function checkUserData(data: UserData, type: number, minimum: number, size: number): void {
+function checkUserData(data: UserData, type: number, minimum: number, size: number): void {
   if (data.type !== type || data.bytes.length < minimum || data.bytes.length > size)
     throw new KernelError(
       'EINVAL',
@@ -152,8 +152,17 @@ export function checkUserData(data: UserData, type: number, minimum: number, siz
     );
 }
 
-/** The data of a page table: 4 bytes at least, the kind of page table may be missing. */
+/**
+ * The data of a page table: 4 bytes at least, the kind of page table may be missing.
+ * @throws KernelError EOPNOTSUPP for the data of another driver, EINVAL for another size.
+ */
 export function readMockData(data: UserData): { iotlb: number; kind: number } {
+  if (data.type !== DATA_TYPE)
+    throw new KernelError(
+      'EOPNOTSUPP',
+      'driver data',
+      `data of type 0x${data.type.toString(16)} is not the self-test's`,
+    );
   checkUserData(data, DATA_TYPE, 4, DATA_BYTES);
   const view = new DataView(data.bytes.buffer, data.bytes.byteOffset, data.bytes.byteLength);
   return { iotlb: view.getUint32(0, true), kind: data.bytes.length >= 8 ? view.getUint32(4, true) : 0 };
