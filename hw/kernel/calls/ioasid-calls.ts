@@ -5,6 +5,7 @@ import { critiqueOf } from '../ioasid/critique.ts';
 import { type IoasidSet, IoasidSets } from '../ioasid/ioasid-sets.ts';
 import { NotifierPriority } from '../ioasid/notifiers.ts';
 import { IommuProt } from '../iommu/types.ts';
+import type { Process } from '../process/process.ts';
 import { VdpaDevice } from '../vdpa/vdpa-device.ts';
 import type { CallArgument, CallArguments, CallContext, CallValue, KernelCall } from './call.ts';
 import { userNamed } from './users.ts';
@@ -24,6 +25,8 @@ class Named {
   readonly setNames = new Map<string, IoasidSet>();
   readonly heard: string[] = [];
   readonly vdpa = new Map<string, VdpaDevice>();
+  /** Who has which open, by which descriptor. */
+  readonly open = new Map<string, { readonly process: Process; readonly descriptor: number }>();
 
   constructor(call: CallContext) {
     this.sets = new IoasidSets(call.kernel.log);
@@ -240,7 +243,10 @@ const vdpaCalls: readonly KernelCall[] = [
     source: VHOST,
     arguments: [vdpa, user],
     run(call, args) {
-      named(call).device(args).open(call.kernel.iommu, userNamed(call, args.user).process);
+      const { process } = userNamed(call, args.user);
+      const world = named(call);
+      const descriptor = process.open(world.device(args).open(call.kernel.iommu, process));
+      world.open.set(args.vdpa, { process, descriptor });
       return null;
     },
   },
@@ -282,7 +288,11 @@ const vdpaCalls: readonly KernelCall[] = [
     source: VHOST,
     arguments: [vdpa],
     run(call, args) {
-      opened(named(call).device(args)).release();
+      const world = named(call);
+      opened(world.device(args));
+      const held = world.open.get(args.vdpa);
+      held?.process.descriptors.close(held.descriptor);
+      world.open.delete(args.vdpa);
       return null;
     },
   },

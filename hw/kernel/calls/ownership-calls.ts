@@ -1,5 +1,6 @@
 /** DMA ownership: as merged, as proposed in December 2021, and the operator's view of it. */
 import { ownershipOf, pasidOwnership } from '../iommu/operator-view.ts';
+import { profileNotes } from '../profile-notes.ts';
 import type { CallContext, CallValue, KernelCall } from './call.ts';
 
 const MERGED = 'drivers/iommu/iommu.c, Linux 5.18 on';
@@ -183,6 +184,24 @@ export const OWNERSHIP_CALLS: readonly KernelCall[] = [
           ? ownershipOf(found, context.kernel.profile)
           : (pasidOwnership(found, Number(args.pasid)) ?? null);
       return JSON.parse(JSON.stringify(report)) as CallValue;
+    },
+  },
+  {
+    name: 'profile',
+    about:
+      'What this kernel has of the systems shown here, what took the place of the rest, and its known defects.',
+    source: 'computed',
+    arguments: [],
+    run({ kernel }) {
+      const shown = kernel.intel?.quirks.sightings ?? [];
+      return {
+        kernel: kernel.profile.version,
+        systems: profileNotes(kernel.profile).map((note) => ({ ...note })),
+        quirks: kernel.profile.quirks.map((quirk) => ({
+          ...quirk,
+          seen: shown.filter((each) => each.quirk.name === quirk.name).map(({ detail }) => detail),
+        })),
+      };
     },
   },
 ];
