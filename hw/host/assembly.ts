@@ -63,6 +63,7 @@ export abstract class HostAssembly {
       asFirmwareLeft: facts.asFirmwareLeft,
     });
     this.kernel.intel?.faults.onFault((fault) => this.reportFault(fault));
+    this.kernel.intel?.quirks.onSighting((sighting) => this.eventLog.addQuirk(sighting));
     history.replay(this.kernel);
     registerParentDrivers(this.kernel);
     registerDescribedDrivers(this.kernel, description);

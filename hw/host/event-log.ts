@@ -1,5 +1,6 @@
 /** What happened that an operator should see: faults as the kernel's handler read them. */
 import type { FaultReport } from '../kernel/intel/fault-handler.ts';
+import type { QuirkSighting } from '../kernel/quirk-log.ts';
 import { faultMeaning, faultReasons } from '../vtd/fault-reasons.ts';
 import type { FaultState, ReportedEvent } from './state.ts';
 
@@ -38,6 +39,11 @@ export class EventLog {
       text: `${who}${pasid}: ${report.access} at 0x${report.address.toString(16)} refused by ${report.unit}: ${fault.meaning} (0x${report.reason.toString(16).padStart(2, '0')})`,
       fault,
     });
+  }
+
+  /** A known defect of the kernel shaped what happened. */
+  addQuirk({ quirk, detail }: QuirkSighting): void {
+    this.add({ kind: 'kernel', text: `quirk ${quirk.name}: ${detail}. ${quirk.effect}`, fault: undefined });
   }
 
   /** The first fault since a mark, or undefined. */

@@ -5,6 +5,7 @@
 import { ScalableContextEntry } from '../../vtd/layouts.ts';
 import { KernelError } from '../errno.ts';
 import type { KernelLog } from '../kernel-log.ts';
+import type { QuirkLog } from '../quirk-log.ts';
 import { forEachAlias, type IntelAttachment } from './attachment.ts';
 import type { DeviceInfo } from './device-info.ts';
 import type { IntelDomain } from './domain.ts';
@@ -17,18 +18,21 @@ export class LegacyAttachment implements IntelAttachment {
   private readonly tables: TableWriter;
   private readonly entries: EntryWriter;
   private readonly log: KernelLog;
+  private readonly quirks: QuirkLog;
   private readonly units: () => readonly IntelUnit[];
 
   constructor(
     tables: TableWriter,
     entries: EntryWriter,
     log: KernelLog,
+    quirks: QuirkLog,
     /** Active units: page sizes are those that all of them have. */
     units: () => readonly IntelUnit[],
   ) {
     this.tables = tables;
     this.entries = entries;
     this.log = log;
+    this.quirks = quirks;
     this.units = units;
   }
 
@@ -42,8 +46,19 @@ export class LegacyAttachment implements IntelAttachment {
 
   attach(info: DeviceInfo, domain: IntelDomain): void {
     // What the device had goes before the new domain is even looked at.
+    const before = info.domain;
     this.detach(info);
-    this.prepare(info, domain);
+    try {
+      this.prepare(info, domain);
+    } catch (error) {
+      if (before !== undefined) {
+        this.quirks.show(
+          'failed-attach-loses-domain',
+          `${info.device.name} was on ${before.name} and has no domain now`,
+        );
+      }
+      throw error;
+    }
     this.useUnit(domain, info.unit);
     info.domain = domain;
     domain.devices.add(info);
@@ -63,6 +78,10 @@ export class LegacyAttachment implements IntelAttachment {
   detach(info: DeviceInfo): void {
     const { domain, unit } = info;
     if (domain === undefined) return;
+    if (info.auxiliaryRecords.size > 0) {
+      const lost = [...info.auxiliaryRecords].map((record) => record.domain.name).join(', ');
+      this.quirks.show('aux-lost-on-normal-attach', `${info.device.name} loses its entries for ${lost}`);
+    }
     for (const [pasid, other] of [...info.pasidDomains]) this.detachPasid(info, other, pasid);
     if (unit.scalable && info.pci !== undefined) this.entries.tearDownPasid(info, NO_PASID);
     // Before the context entry goes: hence no device-TLB flush for it later.

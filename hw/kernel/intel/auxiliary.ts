@@ -59,6 +59,9 @@ export class IntelAuxiliaryDomains implements AuxiliaryDomains {
       }
       const info = this.infoFor(device);
       this.legacy.enablePasids(info);
+      if (device.pci?.dvsec(SIOV.vendor, SIOV.id) === undefined) {
+        this.driver.quirks.show('aux-enable-ignores-dvsec', `${device.name} has no SIOV DVSEC`);
+      }
       info.auxiliary = true;
     });
   }
@@ -69,6 +72,12 @@ export class IntelAuxiliaryDomains implements AuxiliaryDomains {
       if (this.driver.infoOf(device) === undefined) throw noDriver('EBUSY', device);
       const info = this.infoFor(device);
       if (info.domain === undefined) this.driver.log.warn('intel_iommu_disable_auxd');
+      for (const { domain } of info.auxiliaryRecords) {
+        this.driver.quirks.show(
+          'aux-disable-leak',
+          `PASID ${domain.defaultPasid} of ${device.name} stays on ${domain.name}`,
+        );
+      }
       info.auxiliary = false;
     });
   }
@@ -110,6 +119,7 @@ export class IntelAuxiliaryDomains implements AuxiliaryDomains {
       const record = recordOf(own, info);
       if (record === undefined) {
         this.driver.log.warn('auxiliary_unlink_device');
+        this.driver.quirks.show('aux-detach-underflow', `${own.name} was not attached to ${device.name}`);
       } else {
         record.users -= 1;
         if (record.users === 0) {
@@ -152,7 +162,18 @@ export class IntelAuxiliaryDomains implements AuxiliaryDomains {
           'Remove a mediated device, or use a parent with more PASIDs.',
         );
       }
+      if (pasid >= this.driver.maximumPasid) {
+        this.driver.quirks.show(
+          'pasid-device-limit-only',
+          `PASID ${pasid} is beyond the ${this.driver.maximumPasid} of the units`,
+        );
+      }
       domain.defaultPasid = pasid;
+    } else if (domain.auxiliaryRecords.length === 0) {
+      this.driver.quirks.show(
+        'aux-stale-pasid',
+        `${domain.name} takes PASID ${domain.defaultPasid} again without allocating it`,
+      );
     }
     const record = recordOf(domain, info) ?? link(domain, info, this.acts?.current);
     record.users += 1;

@@ -70,6 +70,11 @@ function flushIotlb(
   const domainId = domain.domainIdOn(unit);
   if (domain.firstLevel) {
     const order = domain.profile.shortFirstLevelFlush ? Math.ceil(Math.log2(count)) : span.order;
+    if (order < span.order)
+      domain.driver.quirks.show(
+        'first-level-short-flush',
+        `${domain.name}: ${count} pages from 0x${page.toString(16)}`,
+      );
     for (const pasid of pasidsOn(domain, unit)) {
       unit.flush.pagesOfPasid(domainId, pasid, page - (page % 2 ** order), order, leavesOnly);
     }
@@ -103,8 +108,16 @@ export function flushDeviceTlbs(domain: IntelDomain, unit: IntelUnit, span: Span
   for (const info of looks ? order(domain.devices) : []) {
     if (info.unit === unit && info.atsEnabled) unit.flush.deviceTlb(info, span.page, span.order);
   }
-  for (const { info } of looks ? order(domain.auxiliaryRecords) : []) {
-    if (info.unit === unit && info.atsEnabled) unit.flush.deviceTlb(info, span.page, span.order);
+  for (const { info } of order(domain.auxiliaryRecords)) {
+    if (info.unit !== unit || !info.atsEnabled) continue;
+    const { quirks } = domain.driver;
+    const where = `${info.device.name}, PASID ${domain.defaultPasid}`;
+    if (!looks) {
+      quirks.show('aux-missed-device-tlb', where);
+      continue;
+    }
+    unit.flush.deviceTlb(info, span.page, span.order);
+    quirks.show('aux-unmap-plain-device-tlb', where);
   }
   for (const [info, pasids] of domain.pasidAttachments) {
     if (info.unit !== unit || !info.atsEnabled) continue;

@@ -229,6 +229,10 @@ export class IntelDomain implements DriverDomain {
         `DMAR: intel_iommu_map: iommu width (${this.addressBits}) is not sufficient for the mapped address (${highest})`,
       );
       flushUnmapped(this, LAST_PAGE, 1, false);
+      this.driver.quirks.show(
+        'failed-map-flushes-last-page',
+        `${this.name}: page 0x${LAST_PAGE.toString(16)}`,
+      );
     }
     throw new KernelError(
       this.profile.mapBeyondWidth,

@@ -14,6 +14,7 @@ import type { KernelLog } from '../kernel-log.ts';
 import type { PageAllocator } from '../page-allocator.ts';
 import type { PciDevice } from '../pci/pci-device.ts';
 import type { KernelProfile } from '../profile.ts';
+import { QuirkLog } from '../quirk-log.ts';
 import { atsAllowed } from './ats-path.ts';
 import { LegacyAttachment } from './attach-legacy.ts';
 import { ModernAttachment } from './attach-modern.ts';
@@ -54,6 +55,8 @@ export class IntelDriver implements IommuDriver {
   readonly refusesBlockingDirect: boolean;
   readonly attachment: IntelAttachment;
   readonly faults: FaultHandler;
+  /** Where defects of this generation showed. */
+  readonly quirks: QuirkLog;
   readonly pageRequests: PageRequestHandler;
   private readonly port: HardwarePort;
   private readonly infos = new Map<Device, DeviceInfo>();
@@ -69,7 +72,8 @@ export class IntelDriver implements IommuDriver {
     this.log = log;
     this.lookup = lookup;
     this.tables = new TableWriter(port, options.allocator, trace);
-    this.entries = new EntryWriter(this.tables, profile, log);
+    this.quirks = new QuirkLog(profile);
+    this.entries = new EntryWriter(this.tables, profile, log, this.quirks);
     this.faults = new FaultHandler(log, trace);
     this.pageRequests = new PageRequestHandler(this.tables, log);
     const scalableWanted = options.scalableMode ?? true;
@@ -96,7 +100,7 @@ export class IntelDriver implements IommuDriver {
     this.attachment =
       profile.deviceFeaturesAt === 'probe'
         ? new ModernAttachment(this.tables, this.entries, () => this.maximumPasid)
-        : new LegacyAttachment(this.tables, this.entries, log, () => this.units);
+        : new LegacyAttachment(this.tables, this.entries, log, this.quirks, () => this.units);
   }
 
   /** init_dmars: queues, root tables, flushes, interrupts; translation starts with `enableTranslation`. */
@@ -306,6 +310,12 @@ export class IntelDriver implements IommuDriver {
     }
     // Its list of devices is newest first.
     for (const info of [...own.devices].reverse()) this.attachment.detach(info);
+    if (own.auxiliaryRecords.length > 0) {
+      this.quirks.show(
+        'aux-free-while-attached',
+        `${own.name} is freed; PASID ${own.defaultPasid} still leads to its table`,
+      );
+    }
     own.freed = true;
     own.table.free();
     this.paging.delete(own);

@@ -10,6 +10,7 @@ import {
 import { KernelError } from '../errno.ts';
 import type { KernelLog } from '../kernel-log.ts';
 import type { KernelProfile } from '../profile.ts';
+import type { QuirkLog } from '../quirk-log.ts';
 import type { DeviceInfo } from './device-info.ts';
 import type { IntelDomain } from './domain.ts';
 import { NestedDomain, StageOneFlag } from './nested-domain.ts';
@@ -26,8 +27,10 @@ export class EntryWriter {
   private readonly tables: TableWriter;
   private readonly profile: KernelProfile;
   private readonly log: KernelLog;
+  private readonly quirks: QuirkLog;
 
-  constructor(tables: TableWriter, profile: KernelProfile, log: KernelLog) {
+  constructor(tables: TableWriter, profile: KernelProfile, log: KernelLog, quirks: QuirkLog) {
+    this.quirks = quirks;
     this.tables = tables;
     this.profile = profile;
     this.log = log;
@@ -64,6 +67,7 @@ export class EntryWriter {
           ? this.firstLevel(info, domain, pasid)
           : this.otherLevel(info, domain, pasid);
     table.write(pasid, words);
+    this.tellQuirks(info, words, pasid);
     this.flushNewPasid(info, domain.hasOwnId ? domain.domainIdOn(info.unit) : PASS_THROUGH_DOMAIN_ID, pasid);
   }
 
@@ -195,6 +199,22 @@ export class EntryWriter {
     return domainId;
   }
 
+  private tellQuirks(info: DeviceInfo, words: Uint32Array, pasid: number): void {
+    const { device, unit } = info;
+    if (info.maximumPasids > 0 && pasid >= info.maximumPasids) {
+      this.quirks.show(
+        'pasid-table-page',
+        `PASID ${pasid} on ${device.name}, which has ${info.maximumPasids}`,
+      );
+    }
+    if (unit.capabilities.snoopControl === 0 && PasidTableEntry.fields.pageSnoop.isSet(words)) {
+      this.quirks.show(
+        'page-snoop-without-capability',
+        `PASID entry ${pasid} of ${device.name} behind ${unit.name}`,
+      );
+    }
+  }
+
   /** A new PASID entry: caching mode may have kept that there was none. */
   private flushNewPasid(info: DeviceInfo, domainId: number, pasid: number): void {
     if (info.unit.capabilities.cachingMode === 1) {
@@ -222,6 +242,10 @@ export class EntryWriter {
       if (capabilities.supervisorRequests === 0) {
         // The pointer stays behind in an entry that is not present.
         info.pasidTable?.write(pasid, words);
+        this.quirks.show(
+          'aux-first-level-leftover',
+          `PASID entry ${pasid} of ${info.device.name} holds a root pointer`,
+        );
         this.log.write(`DMAR: No supervisor request support on ${unit.name}`);
         throw new KernelError(
           'EINVAL',

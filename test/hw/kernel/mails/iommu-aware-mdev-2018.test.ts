@@ -199,3 +199,34 @@ describe('"the known leak on disable": reported as what it is', () => {
     expect(host.walk('A', 1, 1, 1)).toBe(-0x59);
   });
 });
+
+describe('defects of 5.15 have names that the console can point at', () => {
+  const names = (host: SmallHost): string[] => host.driver.quirks.sightings.map(({ quirk }) => quirk.name);
+
+  it('each shows where it shapes what happens', () => {
+    const host = enabled('A');
+    const domain = host.domain('A');
+    aux(host).attach(domain, host.device('A'));
+    domain.map(page(1), frame(1), 1, RW);
+    domain.unmap(page(1), 1);
+    aux(host).disableFeature(host.device('A'));
+    aux(host).enableFeature(host.device('A'));
+    aux(host).detach(domain, host.device('A'));
+    aux(host).detach(domain, host.device('A'));
+    aux(host).attach(domain, host.device('A'));
+    expect(names(host)).toEqual([
+      'aux-unmap-plain-device-tlb',
+      'aux-disable-leak',
+      'aux-detach-underflow',
+      'aux-stale-pasid',
+    ]);
+  });
+
+  it('a normal attach of a kernel DMA domain loses the auxiliary entries', () => {
+    const host = enabled('A');
+    aux(host).attach(host.domain('A'), host.device('A'));
+    host.core.attachDevice(host.driver.allocate(host.device('A'), { type: 'DMA' }), host.device('A'));
+    expect(names(host)).toEqual(['aux-lost-on-normal-attach']);
+    expect(aux(host).featureEnabled(host.device('A'))).toBe(false);
+  });
+});
