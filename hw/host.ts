@@ -45,14 +45,16 @@ export class Host extends HostQuestions implements HostOperations {
     const device = this.pciDevice(name);
     if (device.driver === undefined)
       throw new KernelError('ENODEV', 'not bound', `${name} is bound to no driver`);
-    const owner = this.machines.ownerOf(name);
-    if (owner?.isRunning === true)
+    const holder = this.kernel.vfio.holderOf(device);
+    if (holder !== undefined) {
+      const owner = this.machines.ownerOf(holder.name)?.name;
       throw new KernelError(
         'EBUSY',
         'device in use',
-        `${owner.name} has ${name} open: the write would wait until it is closed`,
-        `Release it from ${owner.name} first.`,
+        `${owner ?? 'a process'} has ${holder.name} open: the write would wait until it is closed`,
+        owner === undefined ? `Close ${holder.name} first.` : `Release ${holder.name} from ${owner} first.`,
       );
+    }
     this.kernel.drivers.unbind('pci', device.driver.name, name);
   }
 

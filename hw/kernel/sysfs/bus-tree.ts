@@ -34,7 +34,14 @@ function driverDirectory(kernel: LinuxKernel, bus: BusName, driver: BusDriver): 
     return {
       ...links,
       bind: writeOnly((text) => drivers.bind(bus, driver.name, text)),
-      unbind: { kind: 'file', write: (text) => drivers.unbind(bus, driver.name, text) },
+      unbind: {
+        kind: 'file',
+        write: (text) => drivers.unbind(bus, driver.name, text),
+        blockedBy(text) {
+          const device = drivers.device(bus, text.trim());
+          return device?.driver === driver ? kernel.vfio.holderOf(device)?.name : undefined;
+        },
+      },
       ...(driver instanceof PciDriver ? idFiles(kernel, driver) : {}),
     };
   });

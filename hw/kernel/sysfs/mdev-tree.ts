@@ -60,7 +60,7 @@ function removeFile(kernel: LinuxKernel, mdev: Mdev): SysfsFile {
   return {
     kind: 'file',
     write: (text) => kernel.mdev.remove(mdev, text),
-    blockedBy: () => ((kernel.vfio.deviceOf(mdev.device)?.openCount ?? 0) > 0 ? mdev.uuid : undefined),
+    blockedBy: () => kernel.vfio.holderOf(mdev.device)?.name,
   };
 }
 

@@ -12,8 +12,8 @@ export interface SysfsFile {
   read?(): string;
   /** Absent: read-only. @throws KernelError */
   write?(text: string): Completion | undefined;
-  /** Who would have to let go before a write returns; undefined: nobody. */
-  blockedBy?(): string | undefined;
+  /** Who would have to let go before a write of this text returns; undefined: nobody. */
+  blockedBy?(text: string): string | undefined;
 }
 
 /** A symbolic link; the target is absolute. */

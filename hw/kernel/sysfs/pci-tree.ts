@@ -65,11 +65,14 @@ function removeFile(kernel: LinuxKernel, pci: PciDevice): SysfsFile {
         throw new KernelError('EINVAL', 'remove value', `"${text.trim()}" is no number`);
       return value === 0n ? undefined : kernel.removePci(pci.name);
     },
-    blockedBy: () =>
-      below(pci).find((each) => {
+    blockedBy() {
+      for (const each of below(pci)) {
         const device = kernel.deviceOf(each);
-        return device !== undefined && (kernel.vfio.deviceOf(device)?.openCount ?? 0) > 0;
-      })?.name,
+        const holder = device === undefined ? undefined : kernel.vfio.holderOf(device);
+        if (holder !== undefined) return holder.name;
+      }
+      return undefined;
+    },
   };
 }
 

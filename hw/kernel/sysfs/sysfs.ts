@@ -68,11 +68,7 @@ export class Sysfs {
   /** Who holds the device that a write would have to wait for, or undefined. */
   wouldWaitFor(path: string, text: string): string | undefined {
     const { node } = resolve(this.root, path);
-    if (node.kind !== 'file') return undefined;
-    if (node.blockedBy !== undefined) return node.blockedBy();
-    if (!path.endsWith('/unbind')) return undefined;
-    const device = this.kernel.vfio.devices.find((each) => each.name === text.trim());
-    return (device?.openCount ?? 0) > 0 ? device?.name : undefined;
+    return node.kind === 'file' ? node.blockedBy?.(text) : undefined;
   }
 
   /** Names in a directory, in order. @throws KernelError ENOENT, ENOTDIR. */

@@ -43,6 +43,13 @@ export class Vfio {
     return this.byDevice.get(device);
   }
 
+  /** The open device that taking this one away would have to wait for: itself, or a mediated device it is parent of. */
+  holderOf(device: Device): VfioDevice | undefined {
+    for (const each of this.byDevice.values())
+      if (each.openCount > 0 && (each.device === device || each.device.parent === device)) return each;
+    return undefined;
+  }
+
   /**
    * vfio_register_group_dev, vfio_register_emulated_iommu_dev: the device can be opened from now on, and its group has a
    * node. @throws KernelError EINVAL: a device that needs an IOMMU group and has none.
