@@ -1,6 +1,6 @@
 /** The arguments that actions share, each with what it accepts, for people and for machines. */
 import { z } from 'zod';
-import { usageError } from '../errors.ts';
+import { printable, usageError } from '../errors.ts';
 import type { ArgumentDescription, ArgumentValue, ArgumentValues } from './action.ts';
 
 const PCI = /^(?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]$/i;
@@ -179,6 +179,9 @@ export function parseArguments(
         `${action.name} has no argument "${name}"`,
         names === '' ? 'it takes none' : `it takes: ${names}`,
       );
+    }
+    if (typeof value === 'string' && printable(value) !== value) {
+      throw usageError(`${name}: control characters can't be part of it`);
     }
     given[name] = coerce(value, argument.kind);
   }

@@ -90,7 +90,18 @@ export function restorePrevious(folder: string): boolean {
 /** Files that a killed save left behind. Only for who holds the lock. */
 export function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
-    if (name.startsWith(`${FILE}.tmp-`)) rmSync(join(folder, name), { force: true });
+    const ofLock = /^lock\.(?:dead\.)?(\d+)$/.exec(name);
+    const left = ofLock === null ? name.startsWith(`${FILE}.tmp-`) : isGone(Number(ofLock[1]));
+    if (left) rmSync(join(folder, name), { force: true });
+  }
+}
+
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 

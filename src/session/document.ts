@@ -4,7 +4,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
-import { fileError, type Place } from '../errors.ts';
+import { fileError, type Place, printable } from '../errors.ts';
 import { decodeRecord, encodeRecord, type JournalRecord } from './record.ts';
 
 export const SESSION_FORMAT = 'vtdeck-session';
@@ -24,15 +24,18 @@ const originSchema = z.object({
 
 export type SessionOrigin = z.infer<typeof originSchema>;
 
+/** Text for people that can't drive their terminal. */
+const text = (longest: number): z.ZodString => z.string().max(longest).overwrite(printable);
+
 export const documentSchema = z.object({
   format: z.literal(SESSION_FORMAT),
   version: z.literal(SESSION_VERSION),
   /** Told apart from others of the same name: the journal's first line has it too. */
   id: z.string().max(64),
-  title: z.string().max(200),
+  title: text(200),
   origin: originSchema,
-  tags: z.array(z.string().max(64)).max(64),
-  notes: z.string().max(65536),
+  tags: z.array(text(64)).max(64),
+  notes: text(65536),
   createdAt: z.string().max(40),
   savedAt: z.string().max(40),
   /** What was on disk when this was written: fewer records than that means that the journal lost some. */
@@ -56,11 +59,11 @@ const exportedSchema = documentSchema.extend({
 const versionOneSchema = z.object({
   format: z.literal(SESSION_FORMAT),
   version: z.literal(1),
-  name: z.string().max(200),
+  name: text(200),
   host: originSchema.shape.host,
   profile: profileName.default('5.15'),
-  notes: z.string().max(65536).default(''),
-  tags: z.array(z.string().max(64)).max(64).default([]),
+  notes: text(65536).default(''),
+  tags: z.array(text(64)).max(64).default([]),
   acts: z
     .array(z.object({ action: z.string().max(64), args: z.record(z.string(), z.unknown()).default({}) }))
     .max(1_000_000),

@@ -2,8 +2,8 @@
  * One writer a session. The lock is a file that appears whole or not at all (linked into place), and says which process
  * has it; a lock whose owner is dead is taken over, by one taker only.
  */
-import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { linkSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { hostname, uptime } from 'node:os';
 import { z } from 'zod';
 import { ApplicationError } from '../errors.ts';
 
@@ -50,7 +50,7 @@ export function takeLock(path: string, what: string, now: Date): Lock | Held {
     }
     const found = readLock(path);
     if (found === undefined) continue; // given back between link and read
-    if (found.owner === undefined || isAlive(found.owner)) return { owner: found.owner };
+    if (isHeld(found)) return { owner: found.owner };
     if (discard(path, found.text)) tookOverFrom = found.owner;
   }
   return { owner: readLock(path)?.owner };
@@ -60,12 +60,14 @@ export function takeLock(path: string, what: string, now: Date): Lock | Held {
 export function lockHolder(path: string): Held | undefined {
   const found = readLock(path);
   if (found === undefined) return undefined;
-  return found.owner !== undefined && !isAlive(found.owner) ? undefined : { owner: found.owner };
+  return isHeld(found) ? { owner: found.owner } : undefined;
 }
 
 /** Reads as a sentence: `process 4711 (console) on alpha, since 09:12:30`. */
 export function describeOwner(owner: LockOwner | undefined): string {
-  if (owner === undefined) return 'a process that did not say who it is';
+  if (owner === undefined) {
+    return 'a process that did not say who it is (its lock file can not be read; remove it if no vtdeck runs)';
+  }
   return `process ${owner.pid} (${owner.what}) on ${owner.host}, since ${owner.since.replace('T', ' ').slice(0, 19)}`;
 }
 
@@ -80,18 +82,32 @@ function describeSelf(what: string, now: Date): LockOwner {
   };
 }
 
-function readLock(path: string): { owner: LockOwner | undefined; text: string } | undefined {
+interface FoundLock {
+  readonly owner: LockOwner | undefined;
+  readonly text: string;
+  /** When it was written, milliseconds since 1970. */
+  readonly written: number;
+}
+
+/** A lock that can't be read is held, unless it is from before this boot: what a loss of power leaves can be empty. */
+function isHeld({ owner, written }: FoundLock): boolean {
+  return owner === undefined ? written >= Date.now() - uptime() * 1000 : isAlive(owner);
+}
+
+function readLock(path: string): FoundLock | undefined {
   let text: string;
+  let written: number;
   try {
     text = readFileSync(path, 'utf8');
+    written = statSync(path).mtimeMs;
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw thrown;
   }
   try {
-    return { owner: ownerSchema.parse(JSON.parse(text)), text };
+    return { owner: ownerSchema.parse(JSON.parse(text)), text, written };
   } catch {
-    return { owner: undefined, text };
+    return { owner: undefined, text, written };
   }
 }
 

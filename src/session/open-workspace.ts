@@ -2,8 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { buildHost, type Host, type HostDescription, type ProfileName } from '../../hw/index.ts';
 import type { Chance } from '../actions/action.ts';
-import { ApplicationError, fileError, toApplicationError } from '../errors.ts';
+import { ApplicationError, fileError, printable, toApplicationError } from '../errors.ts';
 import { builtInHost, builtInHostNames, DEFAULT_HOST } from '../hosts/builtin.ts';
+import { parseHostDescription } from '../hosts/schema.ts';
 import { bundledSession, bundledSessionNames } from './bundled.ts';
 import { decodeWholeSession, type SessionDocument, type SessionOrigin } from './document.ts';
 import { History, HistoryError } from './history.ts';
@@ -180,7 +181,12 @@ export function historyOf(records: readonly JournalRecord[], file: string): Hist
 /** The description that an origin stands for. @throws ApplicationError ENOENT for an unknown built-in host. */
 export function describe(origin: SessionOrigin): HostDescription {
   const { host } = origin;
-  if (!('builtin' in host)) return host as unknown as HostDescription;
+  if (!('builtin' in host)) {
+    // A session may come from anywhere: its host is held against the schema, and its texts can't drive a terminal.
+    const tame = (_key: string, value: unknown): unknown =>
+      typeof value === 'string' ? printable(value) : value;
+    return parseHostDescription(JSON.stringify(host, tame), `host of the session (${String(host.name)})`);
+  }
   const found = builtInHost(host.builtin as string);
   if (found !== undefined) return found;
   throw new ApplicationError('ENOENT', `this vtdeck has no built-in host "${String(host.builtin)}"`, {

@@ -5,9 +5,16 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 
+/** Values end up on screens: nothing in them may drive a terminal. */
+const plainText = (longest: number): z.ZodString =>
+  z
+    .string()
+    .max(longest)
+    .regex(/^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$/, 'holds control characters');
+
 const argumentValues = z.record(
-  z.string().max(64),
-  z.union([z.string().max(16384), z.number(), z.boolean(), z.array(z.string().max(4096)).max(1024)]),
+  plainText(64),
+  z.union([plainText(16384), z.number(), z.boolean(), z.array(plainText(4096)).max(1024)]),
 );
 
 const counting = z.int().min(0);
@@ -20,7 +27,7 @@ const recordSchema = z.discriminatedUnion('kind', [
     kind: z.literal('act'),
     seq: counting,
     parent: counting,
-    action: z.string().max(64),
+    action: plainText(64),
     args: argumentValues,
     at: z.number(),
   }),
@@ -29,7 +36,7 @@ const recordSchema = z.discriminatedUnion('kind', [
   /** The branch worked on is now the one that ends in `tip`. */
   z.object({ kind: z.literal('switch'), seq: counting, tip: counting }),
   /** A branch was given a name. */
-  z.object({ kind: z.literal('name'), seq: counting, tip: counting, name: z.string().max(64) }),
+  z.object({ kind: z.literal('name'), seq: counting, tip: counting, name: plainText(64) }),
   /** What the host's digest was after the act `head`: what a replay is held against. */
   z.object({ kind: z.literal('digest'), seq: counting, head: counting, digest: z.string().max(128) }),
 ]);

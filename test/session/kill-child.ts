@@ -7,7 +7,8 @@ import { sinkFor } from '../../src/session/sink.ts';
 import { openSession } from '../../src/session/store.ts';
 import { fakeHost } from './fake-host.ts';
 
-const opened = openSession('killed', 'test child', new Date(0));
+const [name] = process.argv.slice(2);
+const opened = openSession(name, 'test child', new Date(0));
 const { writer, lock } = opened;
 if (writer === undefined || lock === undefined) {
   writeSync(2, `could not open to write: ${opened.readOnlyReason}\n`);
@@ -15,7 +16,7 @@ if (writer === undefined || lock === undefined) {
 }
 const workspace = new LiveWorkspace(
   {
-    sessionName: 'killed',
+    sessionName: name,
     description: {} as HostDescription,
     profile: '5.15',
     build: fakeHost,

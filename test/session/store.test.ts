@@ -176,6 +176,7 @@ describe('a save that was cut short', () => {
     writeFileSync(`${path}.previous`, good);
     writeFileSync(path, good.slice(0, good.length / 2));
     writeFileSync(`${path}.tmp-123`, 'left over');
+    writeFileSync(join(folder('a'), `lock.${2 ** 22 - 3}`), 'left over');
     const opened = openSession('a', 'test', NOW);
     expect(opened.notices.join(' ')).toContain('the last save was cut short');
     opened.writer?.close();
