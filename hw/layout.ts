@@ -112,6 +112,12 @@ export class Field {
 
   /** Writes the value; bits of other fields stay. Address fields take the byte address. */
   set(words: Uint32Array, value: number | bigint, base = 0): void {
+    if (typeof value === 'number' && this.inOneWord && this.kind !== 'address') {
+      if (!Number.isInteger(value) || value < 0 || value >= 2 ** this.width) throw this.tooWide(value);
+      const word = base + this.word;
+      words[word] = ((words[word] & ~this.mask) | (value << this.shift)) >>> 0;
+      return;
+    }
     if (typeof value === 'number' && this.inOneWord && this.kind !== 'address' && value >= 0) {
       const inPlace = (value << this.shift) >>> 0;
       if ((inPlace & this.mask) >>> this.shift === value) {
@@ -121,11 +127,7 @@ export class Field {
       }
     }
     let rest = BigInt(value) >> this.scale;
-    if (rest < 0n || rest >> BigInt(this.width) !== 0n) {
-      throw new RangeError(
-        `${this.name} (bits ${this.low}-${this.high}) can't hold 0x${BigInt(value).toString(16)}`,
-      );
-    }
+    if (rest < 0n || rest >> BigInt(this.width) !== 0n) throw this.tooWide(value);
     let left = this.width;
     let word = base + this.word;
     let shift = this.shift;
@@ -139,6 +141,12 @@ export class Field {
       word += 1;
       shift = 0;
     }
+  }
+
+  private tooWide(value: number | bigint): RangeError {
+    return new RangeError(
+      `${this.name} (bits ${this.low}-${this.high}) can't hold ${typeof value === 'number' ? value : `0x${value.toString(16)}`}`,
+    );
   }
 }
 
@@ -221,7 +229,8 @@ export class Layout<Name extends string = string> {
   /** All fields with value, text and meaning, in order of bits. */
   decode(words: ArrayLike<number>, base = 0): DecodedField[] {
     return this.ordered.map((field) => {
-      const value = field.getBig(words, base);
+      const narrow = field.inOneWord && field.kind !== 'address';
+      const value = narrow ? BigInt(field.get(words, base)) : field.getBig(words, base);
       const text =
         field.kind === 'address' || field.width > 16 ? `0x${value.toString(16)}` : value.toString();
       return {
