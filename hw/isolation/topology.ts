@@ -71,7 +71,7 @@ export function topologyOf(description: HostDescription): TopologyReport {
       physicalFunction: device.physicalFunction?.name,
       requesterIds: device.dmaAliases.map(requesterText),
       unknown: one?.unknown ?? [],
-      decoded: decodeFunction((offset, width) => device.read(offset, width), size),
+      decoded: decodeFunction((offset, width) => device.read(offset, width), size, one?.barSizes),
       secondaryBus: device.subordinate?.number,
       lastBus: device.subordinate?.lastNumber,
       children: device.subordinate === undefined ? [] : nodesOf(device.subordinate),

@@ -3,7 +3,8 @@
  * write sets off. It knows offsets only, never its address.
  */
 import type { CapabilityDeclaration } from './capabilities/declaration.ts';
-import { declarationOf, dvsecDeclaration } from './capabilities/registry.ts';
+import { MSI_MASK_FIELDS, Msi } from './capabilities/msi.ts';
+import { declarationAt } from './capabilities/registry.ts';
 import { walkCapabilities } from './capabilities/walk.ts';
 
 /** Called after a write that touched bytes `start` to `end - 1` of the watched range. */
@@ -137,12 +138,14 @@ export class ConfigurationSpace {
     }
     const read = (offset: number, size: 1 | 2 | 4): number => this.read(offset, size);
     for (const one of walkCapabilities(read, this.size).found) {
-      const declaration =
-        one.list === 'extended' && one.id === 0x23
-          ? dvsecDeclaration(this.read(one.offset + 4, 2), this.read(one.offset + 8, 2))
-          : declarationOf(one.list, one.id);
+      const declaration = declarationAt(one.list, one.id, one.offset, read);
       if (declaration === undefined) continue;
-      maskFields(declaration, declaration.writable, one.offset, writable);
+      const masks =
+        one.id !== Msi.id || one.list !== 'standard' || (this.read(one.offset + 2, 2) & 0x100) !== 0;
+      const names = masks
+        ? declaration.writable
+        : declaration.writable.filter((name) => !MSI_MASK_FIELDS.includes(name));
+      maskFields(declaration, names, one.offset, writable);
       maskFields(declaration, declaration.writeOneToClear, one.offset, clearable);
     }
     this.writable = writable;

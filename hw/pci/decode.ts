@@ -2,8 +2,9 @@
 import type { DecodedField } from '../layout.ts';
 import type { CapabilityList } from './capabilities/declaration.ts';
 import { CXL_DVSEC_NAMES, CXL_DVSEC_VENDOR } from './capabilities/dvsec.ts';
+import { MSI_MASK_FIELDS, Msi } from './capabilities/msi.ts';
 import { EXTENDED_CAPABILITY_NAMES, STANDARD_CAPABILITY_NAMES } from './capabilities/names.ts';
-import { declarationOf, dvsecDeclaration } from './capabilities/registry.ts';
+import { declarationAt } from './capabilities/registry.ts';
 import { type ConfigRead, type FoundCapability, walkCapabilities } from './capabilities/walk.ts';
 import { HeaderOffset } from './layouts.ts';
 
@@ -20,6 +21,8 @@ export interface DecodedCapability {
 /** A base address register, or a pair of them. */
 export interface DecodedBar {
   readonly index: number;
+  /** Undefined when nothing tells: bytes alone do not. */
+  readonly sizeBytes: number | undefined;
   readonly kind: 'memory' | 'io';
   readonly wide: boolean;
   readonly prefetchable: boolean;
@@ -46,8 +49,15 @@ export interface DecodedFunction {
   readonly problems: readonly string[];
 }
 
-/** Decodes a function of 64, 256 or 4096 bytes. */
-export function decodeFunction(read: ConfigRead, size: number): DecodedFunction {
+/**
+ * Decodes a function of 64, 256 or 4096 bytes.
+ * @param barSizes sizes of base address registers, where they are known
+ */
+export function decodeFunction(
+  read: ConfigRead,
+  size: number,
+  barSizes: readonly { readonly index: number; readonly bytes: number }[] = [],
+): DecodedFunction {
   const header = read(HeaderOffset.headerType, 1);
   const layouts = ['endpoint', 'bridge', 'CardBus bridge'] as const;
   const headerLayout = layouts[header & 0x7f] ?? 'unknown';
@@ -59,7 +69,12 @@ export function decodeFunction(read: ConfigRead, size: number): DecodedFunction 
     revision: read(HeaderOffset.revision, 1),
     headerLayout,
     multifunction: (header & 0x80) !== 0,
-    bars: decodeBars(read, headerLayout === 'endpoint' ? 6 : headerLayout === 'bridge' ? 2 : 0),
+    bars: decodeBars(read, headerLayout === 'endpoint' ? 6 : headerLayout === 'bridge' ? 2 : 0).map(
+      (bar) => ({
+        ...bar,
+        sizeBytes: barSizes.find((known) => known.index === bar.index)?.bytes,
+      }),
+    ),
     windows: headerLayout === 'bridge' ? decodeWindows(read) : [],
     capabilities: walk.found.map((one) => decodeCapability(one, read, size)),
     problems: walk.problems,
@@ -71,7 +86,7 @@ function decodeCapability(one: FoundCapability, read: ConfigRead, size: number):
   const isDvsec = one.list === 'extended' && one.id === 0x23;
   const vendor = isDvsec ? read(one.offset + 4, 2) : 0;
   const dvsecId = isDvsec ? read(one.offset + 8, 2) : 0;
-  const declaration = isDvsec ? dvsecDeclaration(vendor, dvsecId) : declarationOf(one.list, one.id);
+  const declaration = declarationAt(one.list, one.id, one.offset, read);
   if (declaration === undefined) {
     const names = one.list === 'standard' ? STANDARD_CAPABILITY_NAMES : EXTENDED_CAPABILITY_NAMES;
     return { ...base, name: names[one.id] ?? `capability 0x${one.id.toString(16)}`, fields: [] };
@@ -82,12 +97,16 @@ function decodeCapability(one: FoundCapability, read: ConfigRead, size: number):
     words[index] = offset + 4 <= size ? read(offset, 4) : offset + 2 <= size ? read(offset, 2) : 0;
   }
   const end = (size - one.offset) * 8;
+  const unmasked = one.list === 'standard' && one.id === Msi.id && (read(one.offset + 2, 2) & 0x100) === 0;
+  const absent = [
+    'capabilityId',
+    'capabilityVersion',
+    'nextCapability',
+    ...(unmasked ? MSI_MASK_FIELDS : []),
+  ];
   const fields = declaration.layout
     .decode(words)
-    .filter(
-      (field) =>
-        field.high < end && !['capabilityId', 'capabilityVersion', 'nextCapability'].includes(field.name),
-    );
+    .filter((field) => field.high < end && !absent.includes(field.name));
   const shown = fields.map((field) =>
     /(?:Id|vendor)$/.test(field.name)
       ? { ...field, text: `0x${field.value.toString(16).padStart(4, '0')}` }
@@ -101,8 +120,8 @@ function decodeCapability(one: FoundCapability, read: ConfigRead, size: number):
   };
 }
 
-function decodeBars(read: ConfigRead, count: number): DecodedBar[] {
-  const bars: DecodedBar[] = [];
+function decodeBars(read: ConfigRead, count: number): Omit<DecodedBar, 'sizeBytes'>[] {
+  const bars: Omit<DecodedBar, 'sizeBytes'>[] = [];
   for (let index = 0; index < count; index += 1) {
     const low = read(HeaderOffset.baseAddresses + index * 4, 4);
     if (low === 0) continue;

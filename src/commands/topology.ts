@@ -90,6 +90,7 @@ function addNode(lines: string[], node: TopologyNode, indent: string, fields: bo
   const deeper = `${indent}    `;
   const hidden = node.unknown.filter((part) => part !== 'device registers');
   if (hidden.length > 0) lines.push(`${deeper}not shown by the source: ${hidden.join(', ')}`);
+  if (fields) lines.push(...placeLines(node, deeper));
   for (const one of node.decoded.capabilities) {
     lines.push(`${deeper}[${one.offset.toString(16)}] ${one.name}${fields ? '' : summary(one.fields)}`);
     if (!fields) continue;
@@ -100,6 +101,35 @@ function addNode(lines: string[], node: TopologyNode, indent: string, fields: bo
     }
   }
   for (const child of node.children) addNode(lines, child, `${indent}  `, fields);
+}
+
+/** Base addresses and bridge windows. */
+function placeLines(node: TopologyNode, indent: string): string[] {
+  const lines = node.decoded.bars.map((bar) => {
+    const kind =
+      bar.kind === 'io'
+        ? 'I/O'
+        : `memory${bar.wide ? ', 64-bit' : ''}${bar.prefetchable ? ', prefetchable' : ''}`;
+    const size = bar.sizeBytes === undefined ? '' : `, ${sizeText(bar.sizeBytes)}`;
+    return `${indent}BAR ${bar.index}: 0x${bar.address.toString(16)} (${kind}${size})`;
+  });
+  for (const window of node.decoded.windows) {
+    lines.push(
+      `${indent}window: 0x${window.start.toString(16)}-0x${window.end.toString(16)} (${window.kind})`,
+    );
+  }
+  return lines;
+}
+
+function sizeText(bytes: number): string {
+  for (const [unit, shift] of [
+    ['GiB', 30],
+    ['MiB', 20],
+    ['KiB', 10],
+  ] as const) {
+    if (bytes >= 2 ** shift) return `${bytes / 2 ** shift} ${unit}`;
+  }
+  return `${bytes} bytes`;
 }
 
 /** Single bits that are set, and small numbers: enough to recognise a capability's state in one line. */
