@@ -138,10 +138,7 @@ export class MdevCore {
   available(parent: MdevParent, type: MdevType): number {
     if (parent.driver.available !== undefined) return parent.driver.available(type);
     if (this.environment.profile.mdevInstanceCount === 'core') return parent.instancesLeft;
-    return (
-      parent.driver.maximumInstances -
-      [...this.byUuid.values()].filter((mdev) => mdev.parent === parent).length
-    );
+    return parent.driver.maximumInstances - this.childrenOf(parent);
   }
 
   /**
@@ -249,18 +246,28 @@ export class MdevCore {
     return this.environment.drivers.removeDevice(mdev.device).whenDone(() => this.forget(mdev));
   }
 
+  /** 6.x: the core counts for drivers that don't. Before, such a driver refused by itself when it was full. */
   private takeInstance(parent: MdevParent): void {
-    if (this.environment.profile.mdevInstanceCount !== 'core' || parent.driver.available !== undefined)
-      return;
-    if (parent.instancesLeft === 0) {
+    const { driver } = parent;
+    if (driver.available !== undefined) return;
+    const counts = this.environment.profile.mdevInstanceCount === 'core';
+    const left = counts ? parent.instancesLeft : driver.maximumInstances - this.childrenOf(parent);
+    if (left <= 0) {
       throw new KernelError(
-        'EUSERS',
+        counts ? 'EUSERS' : 'ENOMEM',
         'no instance left',
-        `${parent.device.name} gives out at most ${parent.driver.maximumInstances} mediated devices`,
+        `${parent.device.name} gives out at most ${driver.maximumInstances} mediated devices`,
         'remove one of them',
       );
     }
-    parent.instancesLeft -= 1;
+    if (counts) parent.instancesLeft -= 1;
+  }
+
+  /** Mediated devices of a parent, those being removed included. */
+  private childrenOf(parent: MdevParent): number {
+    let count = 0;
+    for (const mdev of this.byUuid.values()) if (mdev.parent === parent) count += 1;
+    return count;
   }
 
   /** The last reference is gone: the UUID is free, and the instance goes back. */

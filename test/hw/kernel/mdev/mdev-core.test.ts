@@ -37,12 +37,20 @@ describe('create (mdev 4)', () => {
     expect(errnoOf(() => create(lab, 'mdpy', 'mdpy-vga', UUID.toUpperCase()))).toBe('EEXIST');
   });
 
-  it('7.2 counts in the core where the driver does not (EUSERS); 5.15 leaves it to the driver', () => {
-    const lab = new VfioLab();
-    for (let index = 0; index < 4; index += 1)
-      create(lab, 'mdpy', 'mdpy-vga', `00000000-0000-4000-8000-00000000000${index}`);
-    expect(errnoOf(() => create(lab, 'mdpy', 'mdpy-hd', UUID))).toBe('EUSERS');
-  });
+  it.each([
+    ['7.2', 'EUSERS'],
+    ['5.15', 'ENOMEM'],
+  ] as const)(
+    '%s: out of instances is %s where the driver does not count (the core, or the driver itself)',
+    (profile, errno) => {
+      const lab = new VfioLab({ profile });
+      const parent = lab.kernel.mdev.parent('mdpy');
+      for (let index = 0; index < 4; index += 1)
+        create(lab, 'mdpy', 'mdpy-vga', `00000000-0000-4000-8000-00000000000${index}`);
+      expect(parent === undefined ? -1 : lab.kernel.mdev.available(parent, parent.driver.types[0])).toBe(0);
+      expect(errnoOf(() => create(lab, 'mdpy', 'mdpy-hd', UUID))).toBe(errno);
+    },
+  );
 
   it('a failing driver gives the instance back', () => {
     const lab = new VfioLab();
