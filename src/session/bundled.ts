@@ -41,3 +41,10 @@ export function bundledDemoPath(name: string): string | undefined {
   const path = join(folder(), `${name}.tape`);
   return existsSync(path) ? path : undefined;
 }
+
+/** What a bundled demo says it shows. */
+export function bundledDemoTitle(name: string): string {
+  const path = bundledDemoPath(name);
+  const text = path === undefined ? '' : readFileSync(path, 'utf8');
+  return /^#: Set Title "([^"]*)"/m.exec(text)?.[1] ?? name;
+}

@@ -305,7 +305,7 @@ export class LiveWorkspace implements Workspace {
   private readOnlyError(): ApplicationError {
     return new ApplicationError('EROFS', `the session is open to read only: ${this.readOnlyReason}`, {
       rule: 'one writer a session',
-      remedy: 'save it under another name to go on from here',
+      remedy: `to go on from here: vtdeck session copy ${this.sessionName} NEW-NAME`,
       exitCode: ExitCode.refused,
     });
   }

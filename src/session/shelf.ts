@@ -3,7 +3,7 @@ import type { Chance } from '../actions/action.ts';
 import { exportTexts } from '../export/for-console.ts';
 import { builtInHostNames } from '../hosts/builtin.ts';
 import type { Workspace } from '../workspace.ts';
-import { bundledDemoNames, bundledSession, bundledSessionNames } from './bundled.ts';
+import { bundledDemoNames, bundledDemoTitle, bundledSession, bundledSessionNames } from './bundled.ts';
 import type { SessionDocument } from './document.ts';
 import { defaultOrigin, openWorkspace } from './open-workspace.ts';
 import { prefer } from './preferences.ts';
@@ -44,7 +44,7 @@ export class Shelf {
         return {
           name,
           kind: 'demo',
-          title: `vtdeck demo play ${name}`,
+          title: bundledDemoTitle(name),
           host: '',
           acts: undefined,
           changed: '',
