@@ -1,47 +1,39 @@
-/** IOASID sets as they were proposed, and vDPA devices, by name. */
+/** IOASID sets as they were proposed, by name. */
 import { KernelError } from '../errno.ts';
 import { INVALID_IOASID } from '../ioasid/allocator.ts';
 import { critiqueOf } from '../ioasid/critique.ts';
+import { IoasidCgroup, IoasidDevice, type IoasidFile } from '../ioasid/ioasid-device.ts';
 import { type IoasidSet, IoasidSets } from '../ioasid/ioasid-sets.ts';
 import { NotifierPriority } from '../ioasid/notifiers.ts';
-import { IommuProt } from '../iommu/types.ts';
-import type { Process } from '../process/process.ts';
-import { VdpaDevice } from '../vdpa/vdpa-device.ts';
-import type { CallArgument, CallArguments, CallContext, CallValue, KernelCall } from './call.ts';
+import type { CallArgument, CallArguments, CallContext, KernelCall } from './call.ts';
 import { userNamed } from './users.ts';
 
 const V4 = 'PATCH V4 05/18 of 27 February 2021 (proposed, never merged)';
 const CRITIQUE = 'mails of March to May 2021';
-const VHOST = 'drivers/vhost/vdpa.c, Linux 5.8 on';
 
 const set: CallArgument = { name: 'set', kind: 'text', about: 'name of the set' };
 const id: CallArgument = { name: 'id', kind: 'size', about: 'the IOASID' };
-const vdpa: CallArgument = { name: 'vdpa', kind: 'text', about: 'name of the vDPA device' };
 const user: CallArgument = { name: 'user', kind: 'owner', about: 'the process' };
 
-/** What the operator named: sets, what notifiers heard, vDPA devices. */
+/** What the operator named: sets, and what their listeners heard. */
 class Named {
   readonly sets: IoasidSets;
+  readonly ioasidDevice: IoasidDevice;
+  readonly cgroups = new Map<string, IoasidCgroup>();
+  /** /dev/ioasid of each user: the open file and its descriptor. */
+  readonly files = new Map<string, { readonly file: IoasidFile; readonly descriptor: number }>();
   readonly setNames = new Map<string, IoasidSet>();
   readonly heard: string[] = [];
-  readonly vdpa = new Map<string, VdpaDevice>();
-  /** Who has which open, by which descriptor. */
-  readonly open = new Map<string, { readonly process: Process; readonly descriptor: number }>();
 
   constructor(call: CallContext) {
     this.sets = new IoasidSets(call.kernel.log);
+    this.ioasidDevice = new IoasidDevice(this.sets);
   }
 
   set(args: CallArguments): IoasidSet {
     const found = this.setNames.get(args.set);
     if (found !== undefined) return found;
     throw new KernelError('EINVAL', 'no such set', `No set is called ${args.set}.`, 'Allocate it first.');
-  }
-
-  device(args: CallArguments): VdpaDevice {
-    const found = this.vdpa.get(args.vdpa);
-    if (found !== undefined) return found;
-    throw new KernelError('ENODEV', 'no such vDPA device', `There is no vDPA device ${args.vdpa}.`);
   }
 }
 
@@ -54,6 +46,12 @@ function named(call: CallContext): Named {
     known.set(call, found);
   }
   return found;
+}
+
+function devIoasid(call: CallContext, args: CallArguments) {
+  const open = named(call).files.get(args.user);
+  if (open !== undefined) return open;
+  throw new KernelError('EBADF', '/dev/ioasid not open', `${args.user} has not opened /dev/ioasid.`);
 }
 
 const sets: readonly KernelCall[] = [
@@ -190,6 +188,92 @@ const sets: readonly KernelCall[] = [
     },
   },
   {
+    name: 'ioasid_install_capacity',
+    about: 'The IOMMU driver tells how many numbers there are, once.',
+    source: V4,
+    arguments: [{ name: 'total', kind: 'size', about: 'numbers' }],
+    run(call, args) {
+      const { sets: all } = named(call);
+      all.installCapacity(Number(args.total));
+      return { capacity: all.totalCapacity, available: all.available };
+    },
+  },
+  {
+    name: 'ioasid_free_all_in_set',
+    about: 'All numbers of a set, as when its process ends.',
+    source: V4,
+    arguments: [set],
+    run(call, args) {
+      const world = named(call);
+      world.sets.freeAll(world.set(args));
+      return { lost: world.sets.lostCapacity };
+    },
+  },
+  {
+    name: 'open_dev_ioasid',
+    about: 'A process opens /dev/ioasid, once: a set with all that is left comes with it.',
+    source: V4,
+    arguments: [
+      user,
+      { name: 'cgroup', kind: 'text', about: 'control group that is charged', optional: true },
+      {
+        name: 'max',
+        kind: 'size',
+        about: 'ioasids.max of a new control group; 0 unless told',
+        optional: true,
+      },
+    ],
+    run(call, args) {
+      const world = named(call);
+      const { process } = userNamed(call, args.user);
+      const name = args.cgroup ?? 'user.slice';
+      const cgroup = world.cgroups.get(name) ?? new IoasidCgroup(name, Number(args.max ?? 0));
+      world.cgroups.set(name, cgroup);
+      const file = world.ioasidDevice.openFor(process, cgroup);
+      world.files.set(args.user, { file, descriptor: process.open(file) });
+      return { quota: file.set.quota };
+    },
+  },
+  {
+    name: 'IOASID_REQUEST_ALLOC',
+    about: 'A number by way of /dev/ioasid, charged to the control group.',
+    source: V4,
+    arguments: [
+      user,
+      { name: 'first', kind: 'size', about: 'lowest; 1 unless told', optional: true },
+      { name: 'last', kind: 'size', about: 'highest', optional: true },
+    ],
+    run: (call, args) =>
+      devIoasid(call, args).file.allocate(userNamed(call, args.user).process, {
+        argsz: 16,
+        flags: 0,
+        first: Number(args.first ?? 1),
+        last: Number(args.last ?? 0xfffff),
+      }),
+  },
+  {
+    name: 'IOASID_REQUEST_FREE',
+    about: 'Gives it back.',
+    source: V4,
+    arguments: [user, id],
+    run(call, args) {
+      devIoasid(call, args).file.free(userNamed(call, args.user).process, Number(args.id));
+      return null;
+    },
+  },
+  {
+    name: 'close_dev_ioasid',
+    about: 'Closes it: all its numbers go, its quota stays lost.',
+    source: V4,
+    arguments: [user],
+    run(call, args) {
+      const { descriptor } = devIoasid(call, args);
+      userNamed(call, args.user).process.descriptors.close(descriptor);
+      named(call).files.delete(args.user);
+      return { lost: named(call).sets.lostCapacity };
+    },
+  },
+  {
     name: 'ioasid_events',
     about: 'What the listeners heard, in order.',
     source: V4,
@@ -206,101 +290,4 @@ const sets: readonly KernelCall[] = [
   },
 ];
 
-const vdpaCalls: readonly KernelCall[] = [
-  {
-    name: 'vdpa_dev_add',
-    about: 'A vDPA device on a parent: no PCI function, its DMA carries the parent’s requester id.',
-    source: VHOST,
-    arguments: [
-      { ...vdpa, kind: 'new name' },
-      { name: 'device', kind: 'device', about: 'the parent' },
-    ],
-    run(call, args) {
-      const world = named(call);
-      if (world.vdpa.has(args.vdpa))
-        throw new KernelError('EEXIST', 'vDPA name in use', `There is a vDPA device ${args.vdpa}.`);
-      const made = new VdpaDevice(args.vdpa, call.device(args.device));
-      world.vdpa.set(args.vdpa, made);
-      return { group: made.groupIn(call.kernel.iommu)?.id ?? null };
-    },
-  },
-  {
-    name: 'vdpa_dev_del',
-    about: 'Takes it away.',
-    source: VHOST,
-    arguments: [vdpa],
-    run(call, args) {
-      const world = named(call);
-      if (world.device(args).user !== undefined)
-        throw new KernelError('EBUSY', 'vDPA device open', `${args.vdpa} is open.`, 'Close it first.');
-      world.vdpa.delete(args.vdpa);
-      return null;
-    },
-  },
-  {
-    name: 'open_vhost_vdpa',
-    about: 'A process opens it: the parent gets a domain of its own, nobody’s ownership of DMA is claimed.',
-    source: VHOST,
-    arguments: [vdpa, user],
-    run(call, args) {
-      const { process } = userNamed(call, args.user);
-      const world = named(call);
-      const descriptor = process.open(world.device(args).open(call.kernel.iommu, process));
-      world.open.set(args.vdpa, { process, descriptor });
-      return null;
-    },
-  },
-  {
-    name: 'VHOST_IOTLB_UPDATE',
-    about: 'New memory of the process at an I/O address.',
-    source: VHOST,
-    arguments: [
-      vdpa,
-      { name: 'iova', kind: 'address', about: 'I/O address' },
-      { name: 'length', kind: 'size', about: 'bytes, whole pages' },
-      user,
-    ],
-    run(call, args): CallValue {
-      const open = opened(named(call).device(args));
-      const { process } = userNamed(call, args.user);
-      const address = process.memory.mapAnonymous(Number(args.length));
-      open.map(0, BigInt(args.iova), BigInt(args.length), BigInt(address), IommuProt.read | IommuProt.write);
-      return { memory: `0x${address.toString(16)}` };
-    },
-  },
-  {
-    name: 'VHOST_IOTLB_INVALIDATE',
-    about: 'Takes it away again.',
-    source: VHOST,
-    arguments: [
-      vdpa,
-      { name: 'iova', kind: 'address', about: 'I/O address' },
-      { name: 'length', kind: 'size', about: 'bytes' },
-    ],
-    run(call, args) {
-      opened(named(call).device(args)).unmap(0, BigInt(args.iova), BigInt(args.length));
-      return null;
-    },
-  },
-  {
-    name: 'close_vhost_vdpa',
-    about: 'The process closes it: everything unmapped, the parent back on its default domain.',
-    source: VHOST,
-    arguments: [vdpa],
-    run(call, args) {
-      const world = named(call);
-      opened(world.device(args));
-      const held = world.open.get(args.vdpa);
-      held?.process.descriptors.close(held.descriptor);
-      world.open.delete(args.vdpa);
-      return null;
-    },
-  },
-];
-
-function opened(device: VdpaDevice) {
-  if (device.user !== undefined) return device.user;
-  throw new KernelError('EBADF', 'vDPA device not open', `${device.device.name} is not open.`);
-}
-
-export const IOASID_CALLS: readonly KernelCall[] = [...sets, ...vdpaCalls];
+export const IOASID_CALLS: readonly KernelCall[] = sets;

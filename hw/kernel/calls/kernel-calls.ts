@@ -11,6 +11,7 @@ import { IOASID_CALLS } from './ioasid-calls.ts';
 import { IOMMUFD_CALLS } from './iommufd-calls.ts';
 import { OWNERSHIP_CALLS } from './ownership-calls.ts';
 import { PASID_CALLS } from './pasid-calls.ts';
+import { VDPA_CALLS } from './vdpa-calls.ts';
 
 /** Every call that can be made by name. */
 export const KERNEL_CALLS: readonly KernelCall[] = [
@@ -19,6 +20,7 @@ export const KERNEL_CALLS: readonly KernelCall[] = [
   ...OWNERSHIP_CALLS,
   ...IOMMUFD_CALLS,
   ...IOASID_CALLS,
+  ...VDPA_CALLS,
 ];
 
 const byName = new Map(KERNEL_CALLS.map((call) => [call.name, call]));

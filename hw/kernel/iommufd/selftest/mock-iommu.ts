@@ -1,15 +1,7 @@
 /** The IOMMU layer of the self-test's devices: each is alone in its group, attaching does nothing. */
 import type { Device } from '../../device.ts';
 import { KernelError } from '../../errno.ts';
-import type {
-  AttachedDomain,
-  DeviceIommu,
-  HardwareInfo,
-  PageRequestListener,
-  PagingFlags,
-  ReportedGroup,
-  UserData,
-} from '../device-iommu.ts';
+import type { AttachedDomain, DeviceIommu, HardwareInfo, PagingFlags, UserData } from '../device-iommu.ts';
 import type { DeviceRegion } from '../iova-limits.ts';
 import type { PagingDomain } from '../paging-domain.ts';
 import { MockDomain, MockNestedDomain, readMockData } from './mock-domain.ts';
@@ -27,7 +19,6 @@ const LAST_KIND = 2;
 
 export class MockIommu implements DeviceIommu {
   private readonly flags = new Map<Device, number>();
-  private readonly listeners = new Map<Device, PageRequestListener>();
 
   add(device: Device, flags: number): void {
     this.flags.set(device, flags);
@@ -130,18 +121,13 @@ export class MockIommu implements DeviceIommu {
     return false;
   }
 
-  listenPageRequests(device: Device, listener: PageRequestListener): () => void {
-    this.listeners.set(device, listener);
-    return () => this.listeners.delete(device);
+  /** Mock devices ask for no pages. */
+  listenPageRequests(): () => void {
+    return () => {};
   }
 
   sharesPageRequests(): boolean {
     return false;
-  }
-
-  /** IOMMU_TEST_OP_TRIGGER_IOPF: the device asks for a page. False: nobody takes it. */
-  reportPageRequests(device: Device, group: ReportedGroup): boolean {
-    return this.listeners.get(device)?.(group) ?? false;
   }
 
   private has(device: Device, flag: number): boolean {

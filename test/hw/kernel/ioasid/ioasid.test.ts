@@ -142,6 +142,33 @@ describe('IOASID sets as proposed in February 2021 (V4 05/18)', () => {
     expect(codeOf(() => sets.allocate(set, 1, 9))).toBe('EDEADLK');
   });
 
+  it('private data is set once, capacity is installed once, listeners can leave', () => {
+    const sets = new IoasidSets(new KernelLog());
+    sets.installCapacity(100);
+    sets.installCapacity(5);
+    expect([sets.totalCapacity, sets.available]).toEqual([100, 100]);
+    const set = sets.allocateSet('null', undefined, 4);
+    const id = sets.allocate(set, 1, 9);
+    sets.attachData(id, 'a');
+    expect(codeOf(() => sets.attachData(id, 'b'))).toBe('EBUSY');
+    sets.detachData(id);
+    expect(codeOf(() => sets.attachData(id, 'b'))).toBe('ok');
+    expect(codeOf(() => sets.attachData(99, 'b'))).toBe('ENOENT');
+    const heard: number[] = [];
+    const block = {
+      name: 'x',
+      priority: 0,
+      notify: ({ id: which }: { id: number }) => void heard.push(which),
+    };
+    sets.registerNotifier(set, block);
+    expect(codeOf(() => sets.registerNotifier(set, block))).toBe('EEXIST');
+    sets.allocate(set, 1, 9);
+    sets.unregisterNotifier(set, block);
+    expect(codeOf(() => sets.unregisterNotifier(set, block))).toBe('ENOENT');
+    sets.allocate(set, 1, 9);
+    expect(heard).toEqual([2]);
+  });
+
   it('counts equal what is out, whatever the order of acts', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(4), fc.nat(3), fc.nat(20)), { maxLength: 80 }), (acts) => {

@@ -41,6 +41,20 @@ describe('"PATCH V4 05/18": a set with quota, as the thread discusses it', () =>
   });
 });
 
+describe('/dev/ioasid as the series wanted it', () => {
+  it('the first process gets everything, the second nothing', () => {
+    const { calls } = setUp();
+    calls.run('ioasid_install_capacity', { total: '1000' });
+    expect(calls.run('open_dev_ioasid', { user: 'qemu', max: '10' })).toEqual({ quota: 1000 });
+    expect(calls.run('IOASID_REQUEST_ALLOC', { user: 'qemu' })).toBe(1);
+    expect(codeOf(() => calls.run('open_dev_ioasid', { user: 'dpdk' }))).toBe('ENOSPC');
+    calls.run('IOASID_REQUEST_ALLOC', { user: 'qemu' });
+    calls.run('IOASID_REQUEST_FREE', { user: 'qemu', id: '1' });
+    expect(calls.run('close_dev_ioasid', { user: 'qemu' })).toEqual({ lost: 1000 });
+    expect(codeOf(() => calls.run('open_dev_ioasid', { user: 'dpdk' }))).toBe('ENOSPC');
+  });
+});
+
 describe('"What these non-PCI devices need is for the kernel driver to be part of the IOMMU group of the underlying PCI device"', () => {
   it('a vDPA device is in its parent’s group, and no group is made for it', () => {
     const { host, calls } = setUp();
