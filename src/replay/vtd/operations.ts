@@ -85,10 +85,17 @@ function readMemory(memory: PhysicalMemory, fields: Fields): string | null {
   return bytes === undefined ? null : Buffer.from(bytes).toString('hex');
 }
 
+/** Words of a pattern that are written at once. */
+const PATTERN_BLOCK = 0x4000;
+
 /** Every aligned 32-bit word at address A becomes (A mod 2^32) xor salt. */
 function writePattern(memory: PhysicalMemory, start: number, length: number, salt: number): void {
-  for (let address = start; address < start + length; address += 4) {
-    memory.write32(address, ((address % 2 ** 32) ^ salt) >>> 0);
+  const words = new Uint32Array(PATTERN_BLOCK);
+  for (let done = 0; done < length; done += PATTERN_BLOCK * 4) {
+    const count = Math.min(PATTERN_BLOCK, Math.ceil((length - done) / 4));
+    const low = (start + done) % 2 ** 32;
+    for (let word = 0; word < count; word += 1) words[word] = (low + word * 4) ^ salt;
+    memory.write(start + done, new Uint8Array(words.buffer, 0, count * 4));
   }
 }
 

@@ -17,6 +17,7 @@ import { judge } from './acceptance.ts';
 import { type OperationContext, runOperation } from './operations.ts';
 
 const GIB4 = 2 ** 32;
+const MOST_MEMORY = 2n ** 52n - 2n ** 32n;
 
 /** A field of the header that must be there. */
 function headerField(transcript: Transcript, name: string): unknown {
@@ -31,6 +32,31 @@ function headerNumber(transcript: Transcript, name: string): bigint {
   throw fileError(`"${name}" in the header is no hex number`, { file: transcript.file, line: 1 });
 }
 
+/** Bytes of memory: no more than a host address can name. */
+function headerBytes(transcript: Transcript, name: string): number {
+  const bytes = headerNumber(transcript, name);
+  if (bytes <= MOST_MEMORY) return Number(bytes);
+  throw fileError(`"${name}" in the header is more than 52 address bits can name`, {
+    file: transcript.file,
+    line: 1,
+  });
+}
+
+/** Requester ids by name. */
+function headerDevices(transcript: Transcript): Map<string, number> {
+  const devices = transcript.header.devices ?? [];
+  const place = { file: transcript.file, line: 1 };
+  if (!Array.isArray(devices)) throw fileError('"devices" in the header is no list', place);
+  return new Map(
+    devices.map((device: JsonObject | null) => {
+      const id = Number(device?.requesterId);
+      if (typeof device?.name === 'string' && Number.isInteger(id) && id >= 0 && id <= 0xffff)
+        return [device.name, id];
+      throw fileError('a device in the header lacks a name or a requester id of 16 bits', place);
+    }),
+  );
+}
+
 /** The machine that a header describes. */
 function buildMachine(transcript: Transcript): OperationContext {
   const options = (transcript.header.iommu ?? {}) as QemuUnitOptions;
@@ -41,17 +67,14 @@ function buildMachine(transcript: Transcript): OperationContext {
     profile.hostAddressWidth,
     { version: profile.version, ignoresTransientMapping: profile.ignoresTransientMapping },
   );
-  const ram = Number(headerNumber(transcript, 'ram'));
-  const high = Number(headerNumber(transcript, 'ramHigh'));
+  const ram = headerBytes(transcript, 'ram');
+  const high = headerBytes(transcript, 'ramHigh');
   const ranges = [{ start: 0, end: ram }];
   if (high > 0) ranges.push({ start: GIB4, end: GIB4 + high });
   const memory = new PhysicalMemory(ranges);
   const interrupts: Interrupt[] = [];
   const unit = new VtdUnit({ memory, configuration, onInterrupt: (interrupt) => interrupts.push(interrupt) });
-  const devices = new Map<string, number>();
-  for (const device of (transcript.header.devices ?? []) as JsonObject[])
-    devices.set(String(device.name), Number(device.requesterId));
-  return { unit, memory, devices, interrupts };
+  return { unit, memory, devices: headerDevices(transcript), interrupts };
 }
 
 function differenceAt(operation: TranscriptOperation, actual: unknown): ReplayOutcome['difference'] {
