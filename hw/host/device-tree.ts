@@ -22,49 +22,55 @@ export interface DeviceFacts {
 
 /** All root buses with their devices. */
 export function deviceTree(topology: PciTopology, facts: DeviceFacts): RootBusNode[] {
-  const virtual = virtualFunctionNames(topology);
+  const virtual = new VirtualFunctions(topology);
   return topology.roots.map((root) => ({
     segment: root.segment,
     bus: root.number,
-    devices: devicesOn(root, topology).map((device) => nodeOf(device, topology, facts, virtual)),
+    devices: virtual.devicesOn(root).map((device) => nodeOf(device, facts, virtual)),
   }));
 }
 
 /** One device with what hangs below it. */
 export function deviceNode(device: PciDevice, topology: PciTopology, facts: DeviceFacts): DeviceNode {
-  return nodeOf(device, topology, facts, virtualFunctionNames(topology));
+  return nodeOf(device, facts, new VirtualFunctions(topology));
 }
 
-function virtualFunctionNames(topology: PciTopology): Map<PciDevice, string[]> {
-  const names = new Map<PciDevice, string[]>();
-  for (const device of topology.devices) {
-    if (device.physicalFunction === undefined) continue;
-    const list = names.get(device.physicalFunction) ?? [];
-    list.push(device.name);
-    names.set(device.physicalFunction, list);
+/** Virtual functions by the physical one, and by the bus they hang off where they have a bus of their own. */
+class VirtualFunctions {
+  private readonly names = new Map<PciDevice, string[]>();
+  private readonly beside = new Map<PciDevice['bus'], PciDevice[]>();
+
+  constructor(topology: PciTopology) {
+    for (const device of topology.devices) {
+      if (device.physicalFunction === undefined) continue;
+      append(this.names, device.physicalFunction, device.name);
+      const { bus } = device;
+      if (bus.bridge === undefined && bus.parent !== undefined) append(this.beside, bus.parent, device);
+    }
   }
-  return names;
-}
 
-/** Devices of a bus, with those on virtual buses that hang off it (virtual functions beyond its number), by address. */
-function devicesOn(bus: PciDevice['bus'], topology: PciTopology): PciDevice[] {
-  const own = [...bus.devices];
-  for (const device of topology.devices) {
-    const at = device.bus;
-    if (at !== bus && at.bridge === undefined && at.parent === bus) own.push(device);
+  of(physical: PciDevice): readonly string[] {
+    return this.names.get(physical) ?? [];
   }
-  return own.sort((a, b) => a.bus.number - b.bus.number || a.devfn - b.devfn);
+
+  /** Devices of a bus, with those on virtual buses that hang off it (VFs beyond its number), by address. */
+  devicesOn(bus: PciDevice['bus']): PciDevice[] {
+    return [...bus.devices, ...(this.beside.get(bus) ?? [])].sort(
+      (a, b) => a.bus.number - b.bus.number || a.devfn - b.devfn,
+    );
+  }
 }
 
-function nodeOf(
-  device: PciDevice,
-  topology: PciTopology,
-  facts: DeviceFacts,
-  virtual: ReadonlyMap<PciDevice, readonly string[]>,
-): DeviceNode {
+function append<Key, Value>(map: Map<Key, Value[]>, key: Key, value: Value): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
+}
+
+function nodeOf(device: PciDevice, facts: DeviceFacts, virtual: VirtualFunctions): DeviceNode {
   const described = facts.describe(device);
   const sriov = device.extendedCapability(Sriov.id);
-  const below = device.subordinate === undefined ? [] : devicesOn(device.subordinate, topology);
+  const below = device.subordinate === undefined ? [] : virtual.devicesOn(device.subordinate);
   return {
     address: device.name,
     name: described.name,
@@ -83,11 +89,11 @@ function nodeOf(
     unit: facts.unit(device),
     numaNode: described.numaNode,
     physicalFunction: device.physicalFunction?.name,
-    virtualFunctions: virtual.get(device) ?? [],
+    virtualFunctions: virtual.of(device),
     totalVirtualFunctions: sriov === undefined ? 0 : device.read(sriov + 0x0e, 2),
     auxiliaryMode: facts.auxiliaryMode(device),
     mdevs: facts.mdevs(device),
     assignedTo: facts.assignedTo(device),
-    children: below.map((one) => nodeOf(one, topology, facts, virtual)),
+    children: below.map((one) => nodeOf(one, facts, virtual)),
   };
 }

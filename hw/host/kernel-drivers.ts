@@ -49,7 +49,7 @@ function bindOne(kernel: LinuxKernel, one: FunctionDescription): void {
     // A device that was given to vfio-pci or pci-stub got there by driver_override.
     const driver = kernel.drivers.driver('pci', one.driver);
     if (!driver.matches(device)) device.driverOverride = one.driver;
-    kernel.drivers.bind('pci', one.driver, one.address);
+    kernel.drivers.attach(driver, device);
   } catch (error) {
     if (!(error instanceof KernelError)) throw error;
     device.driverOverride = undefined;
