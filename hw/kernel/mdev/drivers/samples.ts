@@ -132,9 +132,11 @@ export class MbochsDriver implements MdevDriver {
     this.log(
       `mbochs ${mdev.uuid}: mbochs_init_dev: ${mdev.type.prettyName}, ${megabytes} MB, ${megabytes * 256} pages`,
     );
+    // Behind the regions of a PCI function: one for EDID.
     return new VirtualFunction(
-      { 0: megabytes * 0x100000, 2: 0x1000, [CONFIG_REGION]: 0x100 },
+      { 0: megabytes * 0x100000, 2: 0x1000, [CONFIG_REGION]: 0x100, 9: 0x1000 },
       { 0: 1, 1: 1 },
+      10,
     );
   }
 

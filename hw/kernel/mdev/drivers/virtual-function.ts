@@ -12,7 +12,11 @@ export class VirtualFunction implements VfioDeviceOperations {
   /** Vectors of each interrupt kind that exists, by index. */
   private readonly irqCounts: ReadonlyMap<number, number>;
 
-  constructor(regionBytes: Record<number, number>, irqCounts: Record<number, number>) {
+  private readonly regionCount: number;
+
+  /** @param regionCount More than nine: regions of the driver's own behind the usual ones. */
+  constructor(regionBytes: Record<number, number>, irqCounts: Record<number, number>, regionCount = REGIONS) {
+    this.regionCount = regionCount;
     this.regionBytes = new Map(Object.entries(regionBytes).map(([index, bytes]) => [Number(index), bytes]));
     this.irqCounts = new Map(Object.entries(irqCounts).map(([index, count]) => [Number(index), count]));
   }
@@ -22,11 +26,12 @@ export class VirtualFunction implements VfioDeviceOperations {
   close(): void {}
 
   info(): DeviceInfo {
-    return { flags: DeviceFlag.pci, regions: REGIONS, irqs: IRQS };
+    return { flags: DeviceFlag.pci, regions: this.regionCount, irqs: IRQS };
   }
 
   regionInfo(index: number): RegionInfo {
-    if (index < 0 || index >= REGIONS) throw new KernelError('EINVAL', 'region index', `no region ${index}`);
+    if (index < 0 || index >= this.regionCount)
+      throw new KernelError('EINVAL', 'region index', `no region ${index}`);
     return {
       flags: RegionFlag.read | RegionFlag.write,
       sizeBytes: BigInt(this.regionBytes.get(index) ?? 0),
