@@ -52,6 +52,9 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
   if (description.iommu?.state !== 'unknown' && description.iommu?.state !== 'assumed') {
     return none('the machine has no DMAR table, so no IOMMU');
   }
+  if (topology.devices.some((device) => device.vendorId === 0x8086 && device.deviceId === 0x1237)) {
+    return none('the 440FX chipset (8086:1237) has no IOMMU');
+  }
   const assumptions = amd
     ? [
         'The IVRS table is not in the source: all functions but the IOMMU and the host bridge beside it are taken as covered.',
@@ -113,9 +116,21 @@ function fromTable(
     lookup,
     options,
     amd,
-    assumptions: [],
+    assumptions: unlistedNamespaceDevices(lookup, description),
     warnings,
   };
+}
+
+/** ACPI devices that the table names and the source does not list: they have groups of their own, after all others. */
+function unlistedNamespaceDevices(lookup: UnitLookup, description: HostDescription): string[] {
+  const known = new Set(description.otherDevices?.map((one) => one.acpiPath));
+  const names = lookup.units
+    .flatMap((unit) => lookup.namespaceDevices(unit))
+    .filter((name) => !known.has(name));
+  if (names.length === 0) return [];
+  return [
+    `The DMAR names ACPI devices that the source does not list (${names.join(', ')}): those that exist have groups of their own.`,
+  ];
 }
 
 function numberOf(text: string): bigint {

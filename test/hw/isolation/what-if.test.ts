@@ -306,6 +306,11 @@ describe('devices that are not PCI', () => {
       }),
     );
     expect(groups.map((group) => group.devices)).toEqual([['0000:00:05.0'], ['INT33C2:00']]);
+    const unlisted = groupsOf(
+      machineOf([{ at: '00:05.0' }], { iommu: { state: 'on', because: 'test' }, dmar }),
+    );
+    expect(unlisted.groups).toHaveLength(1);
+    expect(unlisted.assumptions[0]).toContain(path);
   });
 });
 
