@@ -9,6 +9,7 @@ import { keyBytes } from './keys.ts';
 import { duration } from './parse.ts';
 import { matches, nearestLine } from './pattern.ts';
 import { Recording } from './recording.ts';
+import { DEFAULTS, isKnownSetting, sizeOf, titleOf } from './settings.ts';
 import { Shell } from './shell.ts';
 import { TypedInput, WatchedOutput } from './streams.ts';
 import { type Tape, type TapeCommand, TapeLimit } from './tape.ts';
@@ -71,19 +72,8 @@ export interface Played {
   readonly failure: ApplicationError | undefined;
 }
 
-const DEFAULTS = { columns: 80, rows: 24, typingSpeed: 50, waitTimeout: 15_000, waitPattern: '^[>$] *$' };
-
 /** Virtual time passes in steps no longer than this, so that what waits for a timer sees the screen between. */
 const STEP = 50;
-
-/** Settings that are read before the tape begins. */
-const OWN_SETTINGS = new Set(['Session', 'Columns', 'Rows', 'Title']);
-
-/** Settings of VHS that are about pictures: understood, without effect on what the program shows. */
-const PICTURE_SETTINGS = new Set([
-  'Shell', 'FontSize', 'FontFamily', 'Height', 'Width', 'LetterSpacing', 'LineHeight', 'Theme', 'Padding', 'Framerate',
-  'PlaybackSpeed', 'LoopOffset', 'Margin', 'MarginFill', 'WindowBar', 'WindowBarSize', 'BorderRadius', 'CursorBlink',
-]); // biome-ignore format: a list
 
 export class Player {
   private readonly tape: Tape;
@@ -293,8 +283,7 @@ export class Player {
     if (name === 'TypingSpeed') this.typingSpeed = Math.min(10_000, time());
     else if (name === 'WaitTimeout') this.waitTimeout = Math.min(TapeLimit.sleepMilliseconds, time());
     else if (name === 'WaitPattern') this.waitPattern = value;
-    else if (!OWN_SETTINGS.has(name) && !PICTURE_SETTINGS.has(name))
-      this.notices.add(`Set ${name}: not known`);
+    else if (!isKnownSetting(name)) this.notices.add(`Set ${name}: not known`);
   }
 
   private async resize(columns: number, rows: number): Promise<void> {
@@ -427,35 +416,4 @@ export class Player {
       label,
     );
   }
-}
-
-/** Columns and rows that the tape sets; VHS's size in pixels is brought to cells of its font. */
-function sizeOf(tape: Tape): { columns: number; rows: number } {
-  const set = new Map(
-    tape.commands.flatMap((command) =>
-      command.kind === 'set' ? [[command.name, Number(command.value)]] : [],
-    ),
-  );
-  const font = set.get('FontSize') ?? 22;
-  const padding = 2 * (set.get('Padding') ?? 60);
-  const columns = set.get('Columns') ?? cells(set.get('Width'), padding, font * 0.6) ?? DEFAULTS.columns;
-  const rows = set.get('Rows') ?? cells(set.get('Height'), padding, font * 1.2) ?? DEFAULTS.rows;
-  return {
-    columns: within(columns, 20, TapeLimit.columns, DEFAULTS.columns),
-    rows: within(rows, 5, TapeLimit.rows, DEFAULTS.rows),
-  };
-}
-
-function cells(pixels: number | undefined, padding: number, cell: number): number | undefined {
-  return pixels === undefined ? undefined : Math.floor((pixels - padding) / cell);
-}
-
-function within(value: number, low: number, high: number, otherwise: number): number {
-  return Number.isFinite(value) ? Math.min(high, Math.max(low, Math.floor(value))) : otherwise;
-}
-
-function titleOf(tape: Tape): string {
-  for (const command of tape.commands)
-    if (command.kind === 'set' && command.name === 'Title') return command.value;
-  return (tape.file.split('/').pop() ?? tape.file).replace(/\.tape$/, '');
 }

@@ -3,11 +3,12 @@ import type { Chance } from '../actions/action.ts';
 import { exportTexts } from '../export/for-console.ts';
 import { builtInHostNames } from '../hosts/builtin.ts';
 import type { Workspace } from '../workspace.ts';
+import { removeSession } from './bin.ts';
 import { bundledDemoNames, bundledDemoTitle, bundledSession, bundledSessionNames } from './bundled.ts';
 import type { SessionDocument } from './document.ts';
 import { defaultOrigin, openWorkspace } from './open-workspace.ts';
 import { prefer } from './preferences.ts';
-import { createSession, readSession, removeSession, renameSession, sessionNames } from './store.ts';
+import { createSession, readSession, renameSession, sessionNames } from './store.ts';
 
 export interface ShelfOptions {
   readonly now: () => number;

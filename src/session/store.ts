@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ApplicationError, ExitCode, fileError, safetyError } from '../errors.ts';
+import { ApplicationError, ExitCode, fileError } from '../errors.ts';
 import {
   decodeWholeSession,
   SESSION_FORMAT,
@@ -46,7 +46,7 @@ export function sessionFolder(name: string): string {
   return join(folderBelowHome('sessions'), checkSessionName(name));
 }
 
-function journalPath(folder: string): string {
+export function journalPath(folder: string): string {
   return join(folder, 'journal');
 }
 
@@ -104,7 +104,7 @@ export function createSession(name: string, session: NewSession, now: Date): voi
 }
 
 /** Writes journal and document of a new session into an empty folder. */
-function writeSession(folder: string, id: string, name: string, session: NewSession, now: Date): void {
+export function writeSession(folder: string, id: string, name: string, session: NewSession, now: Date): void {
   const begin = { kind: 'begin', session: id, origin: session.origin } as const;
   const writer = JournalWriter.create(journalPath(folder), begin);
   const history = new History();
@@ -135,7 +135,7 @@ function writeSession(folder: string, id: string, name: string, session: NewSess
   });
 }
 
-function nameTaken(name: string): ApplicationError {
+export function nameTaken(name: string): ApplicationError {
   return new ApplicationError('EEXIST', `there is a session "${name}" already`, {
     rule: 'session names are unique',
     remedy: `choose another name, or: vtdeck session remove ${name}`,
@@ -303,64 +303,6 @@ function recoverRemedy(name: string): string {
   return `nothing was changed. vtdeck session recover ${name} keeps the damaged file aside and goes on from what is whole`;
 }
 
-/**
- * Makes a damaged session usable again: every damaged file is kept aside, the acts before the damage stay.
- * @returns what was done, one sentence each.
- */
-export function recoverSession(name: string, now: Date): string[] {
-  const folder = existingFolder(name);
-  const lock = takeLock(lockPath(folder), 'session recover', now);
-  if (!('release' in lock)) throw sessionBusy(name, describeOwner(lock.owner));
-  try {
-    const said: string[] = [];
-    const path = journalPath(folder);
-    const content = existsSync(path) ? readJournal(path) : { records: [], bytes: 0, damage: undefined };
-    const begin = content.records[0];
-    let document: SessionDocument | undefined;
-    try {
-      document = asDocument(readRawDocument(folder).value, folder);
-    } catch (thrown) {
-      if (existsSync(documentPath(folder))) {
-        said.push(
-          `the damaged document is kept as ${keepAside(documentPath(folder), 'corrupt')} (${(thrown as Error).message})`,
-        );
-      }
-    }
-    const origin =
-      document?.origin ?? (begin?.kind === 'begin' ? (begin.origin as SessionOrigin) : undefined);
-    if (origin === undefined) {
-      throw fileError(
-        'neither document nor journal tells which host the session is of',
-        { file: folder },
-        'import it from an export',
-      );
-    }
-    const kept: JournalRecord[] = content.records.filter((record) => record.kind !== 'begin');
-    if (content.damage !== undefined || begin?.kind !== 'begin' || begin.session !== document?.id) {
-      if (existsSync(path) && content.damage !== undefined) {
-        said.push(
-          `the damaged journal is kept as ${keepAside(path, 'corrupt')}; ${kept.length} records before line ${content.damage.line} stay`,
-        );
-      }
-    }
-    const building = join(folder, `.recover-${process.pid}`);
-    mkdirSync(building, { mode: 0o700 });
-    try {
-      const id = document?.id ?? (begin?.kind === 'begin' ? begin.session : randomUUID());
-      const { title, tags, notes } = document ?? {};
-      writeSession(building, id, name, { origin, title, tags, notes, records: kept }, now);
-      renameSync(journalPath(building), path);
-      renameSync(documentPath(building), documentPath(folder));
-    } finally {
-      rmSync(building, { recursive: true, force: true });
-    }
-    said.push(`${kept.filter((record) => record.kind === 'act').length} acts are there`);
-    return said;
-  } finally {
-    lock.release();
-  }
-}
-
 export function sessionBusy(name: string, owner: string): ApplicationError {
   return new ApplicationError('EBUSY', `session "${name}" is open in ${owner}`, {
     rule: 'one writer a session',
@@ -370,7 +312,7 @@ export function sessionBusy(name: string, owner: string): ApplicationError {
 }
 
 /** @throws EBUSY when a living process has it. */
-function refuseLocked(name: string, folder: string): void {
+export function refuseLocked(name: string, folder: string): void {
   const held = lockHolder(lockPath(folder));
   if (held !== undefined) throw sessionBusy(name, describeOwner(held.owner));
 }
@@ -397,54 +339,4 @@ export function renameSession(name: string, to: string): void {
   refuseLocked(name, folder);
   if (existsSync(sessionFolder(to))) throw nameTaken(to);
   renameSync(folder, sessionFolder(to));
-}
-
-/** A session in the bin: its name and when it went there. */
-export interface BinnedSession {
-  readonly name: string;
-  readonly removedAt: string;
-  readonly entry: string;
-}
-
-const BINNED = /^(.+)~(\d{8}T\d{6}\d*Z)$/;
-
-/** Moves a session to the bin. */
-export function removeSession(name: string, now: Date): void {
-  const folder = existingFolder(name);
-  refuseLocked(name, folder);
-  const stamp = now.toISOString().replace(/[-:.]/g, '');
-  renameSync(folder, join(folderBelowHome('bin'), `${name}~${stamp}`));
-}
-
-export function binnedSessions(): BinnedSession[] {
-  return readdirSync(folderBelowHome('bin'))
-    .map((entry) => ({ entry, match: BINNED.exec(entry) }))
-    .filter(({ match }) => match !== null)
-    .map(({ entry, match }) => ({ entry, name: match?.[1] ?? '', removedAt: match?.[2] ?? '' }))
-    .sort((a, b) => (a.removedAt < b.removedAt ? 1 : -1));
-}
-
-/** Takes the latest session of that name back from the bin. */
-export function restoreSession(name: string, as: string): void {
-  const found = binnedSessions().find((entry) => entry.name === name);
-  if (found === undefined) {
-    throw new ApplicationError('ENOENT', `there is no session "${name}" in the bin`, {
-      rule: 'bin',
-      remedy: 'vtdeck session list --bin shows what there is',
-      exitCode: ExitCode.usage,
-    });
-  }
-  if (existsSync(sessionFolder(as))) throw nameTaken(as);
-  renameSync(join(folderBelowHome('bin'), found.entry), sessionFolder(as));
-}
-
-/** Empties the bin for good. Returns how many sessions went. */
-export function emptyBin(sure: boolean): number {
-  const entries = binnedSessions();
-  if (entries.length > 0 && !sure) {
-    throw safetyError(`${entries.length} sessions would be gone for good`, 'say --yes if that is meant');
-  }
-  for (const { entry } of entries)
-    rmSync(join(folderBelowHome('bin'), entry), { recursive: true, force: true });
-  return entries.length;
 }

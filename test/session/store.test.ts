@@ -3,17 +3,15 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ApplicationError } from '../../src/errors.ts';
+import { binnedSessions, removeSession, restoreSession } from '../../src/session/bin.ts';
 import { decodeWholeSession, encodeWholeSession } from '../../src/session/document.ts';
 import { isSessionName } from '../../src/session/paths.ts';
+import { recoverSession } from '../../src/session/recover.ts';
 import {
-  binnedSessions,
   createSession,
   openSession,
   readSession,
-  recoverSession,
-  removeSession,
   renameSession,
-  restoreSession,
   sessionNames,
 } from '../../src/session/store.ts';
 import { ORIGIN, openOnFake, ownHome } from './workspace-on.ts';

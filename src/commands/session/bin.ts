@@ -1,12 +1,7 @@
 import type { CommandModule } from 'yargs';
 import { printJson, printText } from '../../output.ts';
-import {
-  binnedSessions,
-  emptyBin,
-  recoverSession,
-  removeSession,
-  restoreSession,
-} from '../../session/store.ts';
+import { binnedSessions, emptyBin, removeSession, restoreSession } from '../../session/bin.ts';
+import { recoverSession } from '../../session/recover.ts';
 
 export const remove: CommandModule<object, { name: string; json?: boolean }> = {
   command: 'remove <name>',
