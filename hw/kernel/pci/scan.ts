@@ -140,13 +140,7 @@ class Topology implements PciTopology {
     let fn = 0;
     while (device !== undefined) {
       const ari: number | undefined = device.extendedCapability(0x0e);
-      if (ari === undefined) {
-        // Without the capability Linux falls back to the numbers 1 to 7 of a multi-function device.
-        if (fn === 0 && first.multifunction) {
-          for (let other = 1; other < 8; other += 1) this.scanFunction(bus, other, other);
-        }
-        return;
-      }
+      if (ari === undefined) return;
       const next = (device.read(ari + 4, 2) >>> 8) & 0xff;
       if (next <= fn) return;
       fn = next;
