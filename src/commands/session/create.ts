@@ -34,6 +34,8 @@ export const create: CommandModule<object, CreateArguments> = {
     createSession(name, { origin }, new Date());
     const workspace = openWorkspace({ session: name, readOnly: false, what: 'session create' });
     const digest = workspace.host.digest();
+    // The digest before the first act is recorded: from then on a replay is held against it.
+    workspace.save();
     workspace.close();
     prefer('lastSession', name);
     if (json) printJson({ ok: true, name, host: workspace.host.description.name, profile, digest });
