@@ -120,7 +120,7 @@ export class LinuxKernel {
     this.unreadable = options.unreadable ?? new Set();
     if (options.asFirmwareLeft === true) this.switchAcsOn();
     this.lookup = this.findUnits();
-    this.intel = this.startIntel();
+    this.intel = this.startIntel(options);
     this.amd = options.amdIommu === true && this.options.amdEnabled ? new AmdDriver() : undefined;
     this.iommuDriver = this.intel ?? this.amd;
     this.iommu = new LinuxIommuCore({
@@ -263,7 +263,7 @@ export class LinuxKernel {
     });
   }
 
-  private startIntel(): IntelDriver | undefined {
+  private startIntel(options: BootOptions): IntelDriver | undefined {
     if (this.lookup === undefined) return undefined;
     const words = commandLineWords(this.commandLine).filter((word) => word.startsWith('intel_iommu='));
     const modes = words
@@ -278,6 +278,7 @@ export class LinuxKernel {
       log: this.log,
       lookup: this.lookup,
       scalableMode: mode === undefined ? undefined : mode === 'sm_on',
+      interruptRemapping: this.interruptsRemapped(options),
     });
     this.port.onInterrupt(({ vector }) => driver.handleInterrupt(vector));
     driver.start();

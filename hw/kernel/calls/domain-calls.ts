@@ -1,5 +1,6 @@
 /** Domains, attachment by group and device, mappings: the mail of 2012 and what came of it. */
 
+import { KernelError } from '../errno.ts';
 import { mapRange, unmapRange } from '../iommu/map-range.ts';
 import { IommuProt } from '../iommu/types.ts';
 import type { KernelCall } from './call.ts';
@@ -168,6 +169,23 @@ export const DOMAIN_CALLS: readonly KernelCall[] = [
     run(context) {
       context.kernel.intel?.resume();
       return null;
+    },
+  },
+  {
+    name: 'irq_remapping_alloc',
+    about:
+      'An interrupt table entry for a device: the message it may send from now on. Any other is blocked.',
+    source: 'drivers/iommu/intel/irq_remapping.c',
+    arguments: [device, { name: 'vector', kind: 'size', about: '16 to 254' }],
+    run(context, args) {
+      const { intel } = context.kernel;
+      const owner = context.device(args.device);
+      const vector = Number(args.vector);
+      if (intel === undefined || vector < 16 || vector > 254) {
+        throw new KernelError('EINVAL', 'no such vector', `Vector ${args.vector} can't be delivered here.`);
+      }
+      const message = intel.interrupts.allocate(owner, intel.unitOf(owner), vector, 0);
+      return { index: message.index, address: `0x${message.address.toString(16)}`, data: message.data };
     },
   },
 ];

@@ -24,6 +24,7 @@ import { IntelDomain } from './domain.ts';
 import { allocatePaging } from './domain-shape.ts';
 import { EntryWriter, NO_PASID } from './entries.ts';
 import { FaultHandler } from './fault-handler.ts';
+import { InterruptRemapping } from './interrupt-remapping.ts';
 import { PageRequestHandler } from './page-request-handler.ts';
 import { TableWriter } from './table-writer.ts';
 import { IntelUnit } from './unit.ts';
@@ -37,6 +38,8 @@ export interface IntelDriverOptions {
   readonly lookup: UnitLookup;
   /** intel_iommu=sm_on or sm_off; absent: on. */
   readonly scalableMode?: boolean;
+  /** Interrupts are remapped: every unit can, and firmware agrees. */
+  readonly interruptRemapping?: boolean;
 }
 
 export class IntelDriver implements IommuDriver {
@@ -58,7 +61,9 @@ export class IntelDriver implements IommuDriver {
   /** Where defects of this generation showed. */
   readonly quirks: QuirkLog;
   readonly pageRequests: PageRequestHandler;
+  readonly interrupts: InterruptRemapping;
   private readonly port: HardwarePort;
+  private readonly remapsInterrupts: boolean;
   private readonly infos = new Map<Device, DeviceInfo>();
   private readonly paging = new Set<IntelDomain>();
   private domainCount = 0;
@@ -75,6 +80,8 @@ export class IntelDriver implements IommuDriver {
     this.quirks = new QuirkLog(profile);
     this.entries = new EntryWriter(this.tables, profile, log, this.quirks);
     this.faults = new FaultHandler(log, trace);
+    this.interrupts = new InterruptRemapping(this.tables);
+    this.remapsInterrupts = options.interruptRemapping ?? false;
     this.pageRequests = new PageRequestHandler(this.tables, log);
     const scalableWanted = options.scalableMode ?? true;
     this.units = lookup.units
@@ -106,6 +113,7 @@ export class IntelDriver implements IommuDriver {
   /** init_dmars: queues, root tables, flushes, interrupts; translation starts with `enableTranslation`. */
   start(): void {
     for (const unit of this.units) unit.startQueue();
+    if (this.remapsInterrupts) for (const unit of this.units) this.interrupts.enable(unit);
     for (const unit of this.units) unit.setRootTable(this.profile);
     for (const unit of this.units) {
       this.pageRequests.program(unit);

@@ -3,7 +3,7 @@ import { atsEnabled, pasidEnabled, priEnabled } from '../../../../hw/kernel/inte
 import { IommuProt } from '../../../../hw/kernel/iommu/types.ts';
 import { LegacyContextEntry, PasidTableEntry, ScalableContextEntry } from '../../../../hw/vtd/layouts.ts';
 import { codeOf } from '../code-of.ts';
-import { type AT, frame, page, SmallHost } from '../small-host.ts';
+import { type AT, type DeviceName, frame, page, SmallHost } from '../small-host.ts';
 
 const RW = IommuProt.read | IommuProt.write;
 const SECOND_LEVEL = { firstLevelTranslation: 0 } as const;
@@ -355,5 +355,36 @@ describe('calls are told with what they caused', () => {
     expect(lines.at(-1)).toBe('return iommu_attach_group');
     expect(lines.some((line) => line.startsWith('table-write'))).toBe(true);
     expect(lines.some((line) => line.startsWith('descriptor'))).toBe(true);
+  });
+});
+
+describe('interrupt remapping (irq_remapping.c)', () => {
+  it('lets a device raise what its entry allows, and nothing else', () => {
+    const host = new SmallHost();
+    const { interrupts } = host.driver;
+    const reasons: number[] = [];
+    host.driver.faults.onFault(({ reason }) => reasons.push(reason));
+    const message = interrupts.allocate(host.device('A'), host.unit, 0x55, 0);
+    const send = (name: DeviceName, low: number) => {
+      const requesterId = host.requesterId(name);
+      return host.hardwareUnit.messageInterrupt({ requesterId, addressHigh: 0, addressLow: low, data: 0 });
+    };
+    expect(send('A', Number(message.address))).toBe(true);
+    // Another device with the same message: source id verification, 26h.
+    expect(send('B', Number(message.address))).toBe(false);
+    // The old format: 25h.
+    expect(send('A', 0xfee00000)).toBe(false);
+    interrupts.free(message);
+    // The entry is gone: 22h.
+    expect(send('A', Number(message.address))).toBe(false);
+    expect(reasons).toEqual([0x26, 0x25, 0x22]);
+  });
+
+  it('is what type1 asks for: without it interrupts are not isolated', () => {
+    expect(new SmallHost().core.hasIsolatedMsi(new SmallHost().group('A'))).toBe(true);
+    const without = new SmallHost({
+      unit: { interruptRemapping: 0, extendedInterruptMode: 0, postedInterrupts: 0 },
+    });
+    expect(without.core.hasIsolatedMsi(without.group('A'))).toBe(false);
   });
 });
