@@ -67,7 +67,7 @@ function fromFile(path: string, options: ImportOptions): ImportedHost {
     return { description: parseHostDescription(text, path), problems: [], listing: new Map() };
   }
   const name = options.name ?? basename(path).replace(/\.(?:txt|gz)$/g, '');
-  return fromParts({ lspci: text, lspciPath: path, dmar: dmarBytes(options.dmar), name });
+  return fromParts({ lspci: text, lspciPath: path, firmware: firmwareTables(options.dmar), name });
 }
 
 const LSPCI_FILES = ['lspci.txt', 'lspci.txt.gz', 'lspci'];
@@ -92,7 +92,7 @@ function fromFolder(folder: string, options: ImportOptions): ImportedHost {
   return fromParts({
     lspci: readText(lspciPath),
     lspciPath,
-    dmar: dmarBytes(dmarPath),
+    firmware: firmwareTables(dmarPath),
     name: options.name ?? basename(resolve(folder)),
     qemu: optional('qemu.txt'),
     dmesg: optional('dmesg.txt'),
@@ -106,7 +106,7 @@ function fromFolder(folder: string, options: ImportOptions): ImportedHost {
 interface Parts {
   readonly lspci: string;
   readonly lspciPath: string;
-  readonly dmar: Uint8Array | undefined;
+  readonly firmware: FirmwareTables;
   readonly name: string;
   readonly qemu?: string;
   readonly dmesg?: string;
@@ -132,7 +132,7 @@ function fromParts(parts: Parts): ImportedHost {
     origin: `imported from ${basename(dirname(parts.lspciPath))}/${basename(parts.lspciPath)}`,
     functions,
   };
-  if (parts.dmar !== undefined) description.dmar = hexOf(parts.dmar);
+  if (parts.firmware.dmar !== undefined) description.dmar = hexOf(parts.firmware.dmar);
   const line = commandLineWithDefaults(
     parts.commandLine ?? kernelCommandLine({ qemu: parts.qemu, dmesg: parts.dmesg }),
     parts.dmesg,
@@ -144,6 +144,9 @@ function fromParts(parts: Parts): ImportedHost {
   description.iommu = booted
     ? { state: 'on', because: 'the files of the capture tell how the kernel was started' }
     : { state: 'unknown', because: 'the source tells nothing of the IOMMU' };
+  if (parts.firmware.noIommu) {
+    description.iommu = { state: 'off', because: 'the ACPI dump holds neither a DMAR nor an IVRS table' };
+  }
   const refusal = iommuRefusal(parts.dmesg);
   if (refusal !== undefined) description.iommu = { state: 'off', because: refusal };
   if (isQemuMachine(description)) description.rootBuses = qemuRootBusOrder(rootBusNumbers(functions));
@@ -179,38 +182,41 @@ function addHistory(description: HostDescription, steps: string | undefined, qem
 function readText(path: string): string {
   const bytes = readBytes(path);
   const plain = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
-  return plain.toString('latin1');
+  return plain.toString('utf8');
 }
 
 function readBytes(path: string): Buffer {
+  let bytes: Buffer | undefined;
   try {
-    if (statSync(path).size > LARGEST_TEXT_BYTES) {
-      throw fileError('larger than 512 MiB: no capture', { file: path });
-    }
-    return readFileSync(path);
+    if (statSync(path).size <= LARGEST_TEXT_BYTES) bytes = readFileSync(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error as { place?: unknown }).place === undefined) {
-      throw usageError(`can't read ${path}: ${error.message}`);
-    }
-    throw error;
+    throw usageError(`can't read ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
+  if (bytes === undefined) throw fileError('larger than 512 MiB: no capture', { file: path });
+  return bytes;
+}
+
+/** What a firmware file says: the table, or that the machine has none. */
+interface FirmwareTables {
+  readonly dmar: Uint8Array | undefined;
+  /** A whole dump without DMAR and without IVRS. */
+  readonly noIommu: boolean;
 }
 
 /** The table of a file: raw bytes, or the DMAR of an acpidump. */
-function dmarBytes(path: string | undefined): Uint8Array | undefined {
-  if (path === undefined) return undefined;
+function firmwareTables(path: string | undefined): FirmwareTables {
+  if (path === undefined) return { dmar: undefined, noIommu: false };
   const bytes = readBytes(path);
   const text = bytes.toString('latin1');
-  // The text of acpidump may start with the signature as well: "DMAR @ 0x…".
-  if (text.startsWith('DMAR') && !isAcpidump(text)) return new Uint8Array(bytes);
   if (isAcpidump(text)) {
     const { tables, problems } = parseAcpidump(text);
-    const table = tables.find((one) => one.signature === 'DMAR');
     const problem = problems.find((one) => one.problem.startsWith('DMAR'));
     if (problem !== undefined) throw fileError(problem.problem, { file: path, line: problem.line });
-    return table?.bytes;
+    const dmar = tables.find((one) => one.signature === 'DMAR')?.bytes;
+    return { dmar, noIommu: dmar === undefined && !tables.some((one) => one.signature === 'IVRS') };
   }
-  if (bytes.length === 0) return undefined;
+  if (text.startsWith('DMAR')) return { dmar: new Uint8Array(bytes), noIommu: false };
+  if (bytes.length === 0) return { dmar: undefined, noIommu: false };
   throw fileError(
     'neither a raw DMAR table nor the text of acpidump',
     { file: path, offset: 0 },

@@ -54,6 +54,13 @@ describe('acpidump', () => {
     );
   });
 
+  it('a dump without DMAR and IVRS tells that there is no IOMMU', () => {
+    const path = join(folder, 'acpidump.txt');
+    writeFileSync(path, 'FACP @ 0x0000000000000000\n    0000: 46 41 43 50  FACP\n');
+    const { description } = loadHost(join(CAPTURE, 'lspci.txt.gz'), { dmar: path });
+    expect(groupsOf(description).ungrouped[0].why).toContain('neither a DMAR nor an IVRS');
+  });
+
   it('a file that is neither table nor dump is refused', () => {
     const path = join(folder, 'dmar.bin');
     writeFileSync(path, 'nonsense');
