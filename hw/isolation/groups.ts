@@ -85,11 +85,7 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
       continue;
     }
     if (differing.length > 0) {
-      for (const name of members) {
-        uncertain.push(
-          unknownReport(name, members, pessimistic.membersOf(name), optimistic.machine, unknown),
-        );
-      }
+      uncertain.push(...openReports(members, pessimistic, optimistic.machine, unknown));
       continue;
     }
     groups.push({
@@ -192,24 +188,33 @@ function sameMembers(one: readonly string[], other: readonly string[]): boolean 
   return other.every((name) => names.has(name));
 }
 
-function unknownReport(
-  name: string,
-  ifIsolated: readonly string[],
-  ifOpen: readonly string[],
+/** Reports for the members of a group that hidden registers may part or join. */
+function openReports(
+  members: readonly string[],
+  pessimistic: Formed,
   machine: ScannedMachine,
   unknown: ReadonlyMap<string, readonly string[]>,
-): UnknownReport {
-  const device = machine.topology.find(name);
-  const dependsOn =
-    device === undefined ? [] : dependencies([...ifIsolated, ...ifOpen], machine.topology, unknown);
-  const what = [...new Set(dependsOn.flatMap((one) => unknown.get(one) ?? []))];
-  return {
-    device: name,
-    why: `The source does not show ${what.join(', ')} of ${dependsOn.slice(0, 6).join(', ')}${dependsOn.length > 6 ? ` and ${dependsOn.length - 6} more` : ''}.`,
-    dependsOn,
-    ifIsolated,
-    ifOpen,
-  };
+): UnknownReport[] {
+  // Members that would share a group share the answer as well.
+  const answers = new Map<string, Omit<UnknownReport, 'device'>>();
+  return members.map((device) => {
+    const ifOpen = pessimistic.membersOf(device);
+    const known = answers.get(ifOpen[0]);
+    if (known !== undefined) return { device, ...known };
+    const dependsOn = dependencies([...members, ...ifOpen], machine.topology, unknown);
+    const what = [...new Set(dependsOn.flatMap((one) => unknown.get(one) ?? []))].filter(
+      (part) => part !== 'device registers',
+    );
+    const more = dependsOn.length > 6 ? ` and ${dependsOn.length - 6} more` : '';
+    const answer = {
+      why: `The source does not show ${what.join(', ')} of ${dependsOn.slice(0, 6).join(', ')}${more}.`,
+      dependsOn,
+      ifIsolated: members,
+      ifOpen,
+    };
+    answers.set(ifOpen[0], answer);
+    return { device, ...answer };
+  });
 }
 
 /** Functions of the description that the scan could not reach. */
