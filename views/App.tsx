@@ -23,14 +23,6 @@ import type { ConsoleOptions } from './options.ts';
 import { readingOf } from './reading.ts';
 import { watchSignals } from './signals.ts';
 
-export type {
-  ConsoleHandle,
-  ConsoleOptions,
-  ConsolePreferences,
-  SessionShelf,
-  ShelfEntry,
-} from './options.ts';
-
 /** Frames are at least so far apart. Milliseconds. */
 const FRAME = 16;
 

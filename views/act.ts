@@ -6,6 +6,7 @@ import type { Action, ArgumentDescription } from '../src/actions/action.ts';
 import { describeArguments, parseArguments } from '../src/actions/arguments.ts';
 import { actionNamed } from '../src/actions/registry.ts';
 import { toApplicationError } from '../src/errors.ts';
+import { label } from './at-hand.ts';
 import type { Console } from './console.ts';
 import { Confirm } from './overlays/confirm.ts';
 import { Picker } from './overlays/picker.ts';
@@ -106,7 +107,7 @@ function ask(
       new Picker({
         title: `${action.title}: ${argument.description}`,
         titles: [argument.name],
-        items: candidates.map((value) => ({ value, cells: [console.label(value)] })),
+        items: candidates.map((value) => ({ value, cells: [label(console, value)] })),
         freeText: argument.choices.length === 0,
         onPick: answered,
         onCancel: () => console.pop(),

@@ -4,58 +4,23 @@
  * made here: those are the engine's.
  */
 import type { Host } from '../hw/index.ts';
-import type { Action } from '../src/actions/action.ts';
-import { describeArguments } from '../src/actions/arguments.ts';
 import { type ApplicationError, toApplicationError } from '../src/errors.ts';
-import type { Clock } from '../src/terminal/clock.ts';
 import type { InputEvent } from '../src/terminal/input.ts';
 import type { Outcome, Workspace } from '../src/workspace.ts';
 import { allCommands } from './commands/all.ts';
+import type { ConsoleSetup, ConsoleTerminal, Message } from './console-setup.ts';
 import { DetailState } from './detail-state.ts';
 import type { Paint } from './format/line.ts';
-import { jumpToOwner, jumpToUser } from './jumps.ts';
 import { applies, type Command, KeyMap } from './keymap.ts';
 import { ListState } from './list/list-state.ts';
 import { rowsOf } from './list/row-source.ts';
 import { handleMouse } from './mouse.ts';
 import type { ConsolePreferences, SessionShelf } from './options.ts';
 import type { Overlay } from './overlays/overlay.ts';
-import { TextView } from './overlays/text-view.ts';
-import { screenOf, screens } from './screens/all.ts';
+import { screenOf } from './screens/all.ts';
 import type { Screen, ScreenContext, ScreenId, Subject, WalkTarget } from './screens/screen.ts';
 import { TextField } from './text-field.ts';
 import { isThemeName, type ThemeName, themes } from './theme.ts';
-
-/** What the console needs of the terminal around it. */
-export interface ConsoleTerminal {
-  redraw(): void;
-  suspend(resumed: (stopped: boolean) => void): void;
-  copy(text: string): void;
-  /** Shows a text in the operator's pager; false: there is none. */
-  page(text: string): boolean;
-  /** Writes the frame as it is to files; their names. */
-  saveScreen(): readonly string[];
-  setMouse(on: boolean): void;
-  quit(): void;
-}
-
-export interface ConsoleSetup {
-  readonly terminal: ConsoleTerminal;
-  readonly clock: Clock;
-  readonly shelf: SessionShelf | undefined;
-  readonly preferences: ConsolePreferences;
-  readonly prefer: (change: Partial<ConsolePreferences>) => void;
-  readonly noColor: boolean;
-  readonly ascii: boolean;
-  /** Something changed: a frame is due. */
-  readonly changed: () => void;
-}
-
-export interface Message {
-  readonly kind: 'info' | 'warning' | 'error';
-  readonly text: string;
-  readonly remedy: string | undefined;
-}
 
 interface Place {
   readonly screen: ScreenId;
@@ -94,8 +59,8 @@ export class Console {
   private readonly lists = new Map<ScreenId, { state: ListState<unknown>; key: string }>();
   private readonly behind: Place[] = [];
   private readonly ahead: Place[] = [];
-  private themeName: ThemeName;
-  private mouseOn: boolean;
+  themeName: ThemeName;
+  mouseOn: boolean;
   private fade: (() => void) | undefined;
   private detailKey = '';
   private shelfRevision = 0;
@@ -139,7 +104,6 @@ export class Console {
       raw,
       walk,
       picks,
-
       pausedAt,
       shelf,
     };
@@ -163,10 +127,12 @@ export class Console {
     if (entry.key !== key) {
       entry.key = key;
       const { context, screen } = this;
+      const atEnd = entry.state.cursor >= entry.state.count - 1;
       entry.state.setRows(
         guarded(() => screen.rows(context), rowsOf<unknown>([])),
         screen.columns(context),
       );
+      if (screen.follows === true && atEnd) entry.state.move(Number.POSITIVE_INFINITY);
     }
     entry.state.updateOrder(() => this.screen.columns(this.context));
     return entry.state;
@@ -194,36 +160,6 @@ export class Console {
 
   applies(command: Command): boolean {
     return applies(command, this.screenId, this.subject()?.kind);
-  }
-
-  /** Arguments of an action that the row under the cursor already answers. */
-  argumentsAtHand(action: Action): Record<string, string> {
-    const subject = this.subject();
-    const given: Record<string, string> = {};
-    if (subject === undefined) return given;
-    const answers: Partial<Record<Subject['kind'], readonly string[]>> = {
-      device: ['device', 'parent'],
-      mdev: ['uuid', 'device'],
-      machine: ['vm'],
-      definition: ['uuid'],
-    };
-    for (const argument of describeArguments(action.arguments)) {
-      if (answers[subject.kind]?.includes(argument.name) === true) {
-        const candidates = action.candidates?.(this.hostState, argument.name, {}) ?? [];
-        if (candidates.length === 0 || candidates.includes(subject.name)) given[argument.name] = subject.name;
-      } else if (subject.kind === 'mdev type' && argument.name === 'parent') given.parent = subject.parent;
-      else if (subject.kind === 'mdev type' && argument.name === 'type') given.type = subject.type;
-    }
-    return given;
-  }
-
-  /** A candidate as a person knows it: the name beside the address. */
-  label(value: string): string {
-    const node = this.hostState.device(value);
-    if (node !== undefined) return `${value}  ${node.name ?? node.className}`;
-    const mdev =
-      value.length === 36 ? this.hostState.mdevs().find((candidate) => candidate.uuid === value) : undefined;
-    return mdev === undefined ? value : `${value}  ${mdev.type} on ${mdev.parent}`;
   }
 
   // Events
@@ -358,28 +294,6 @@ export class Console {
     entry.state.wish(id);
   }
 
-  stepBack(): void {
-    const { list, detail } = this;
-    if (this.message !== undefined && this.message.kind !== 'info') this.message = undefined;
-    else if (list.rangeFrom !== undefined) list.rangeFrom = undefined;
-    else if (detail.open && !this.screen.detailAlways) {
-      detail.open = false;
-      detail.focused = false;
-    } else if (detail.focused) detail.focused = false;
-    else if (list.marks.size > 0) list.marks.clear();
-    else if (list.filter !== '') list.setFilter('');
-    else if (this.workspace.travellingAt !== undefined) this.workspace.travel(undefined);
-    else if (this.behind.length > 0) this.historyBack();
-  }
-
-  jumpToOwner(): void {
-    jumpToOwner(this);
-  }
-
-  jumpToUser(): void {
-    jumpToUser(this);
-  }
-
   // Within a screen
 
   move(by: number): void {
@@ -390,37 +304,6 @@ export class Console {
     }
   }
 
-  foldOrUp(): void {
-    const { detail, list, screen, row } = this;
-    if (detail.focused && detail.showsBytes) return detail.moveByte(-1);
-    if (row === undefined || detail.focused) return;
-    const id = screen.rowId(row);
-    if (screen.foldable?.(row) === true && !list.folded.has(id)) return list.toggleFold(id);
-    const parent = screen.parentId?.(row);
-    if (parent !== undefined) list.moveToId(parent);
-  }
-
-  unfoldOrDown(): void {
-    const { detail, list, screen, row } = this;
-    if (detail.focused && detail.showsBytes) return detail.moveByte(1);
-    if (row === undefined || detail.focused || screen.foldable?.(row) !== true) return;
-    const id = screen.rowId(row);
-    if (list.folded.has(id)) list.toggleFold(id);
-    else list.move(1);
-  }
-
-  foldAll(): void {
-    const { list, screen } = this;
-    if (list.folded.size > 0) list.folded.clear();
-    else {
-      for (let position = 0; position < list.count; position += 1) {
-        const row = list.at(position);
-        if (screen.foldable?.(row) === true) list.folded.add(screen.rowId(row));
-      }
-    }
-    list.foldRevision += 1;
-  }
-
   openDetail(): void {
     if (this.row === undefined) return;
     this.detail.open = true;
@@ -428,58 +311,8 @@ export class Console {
     if (this.detailCovers) this.detail.focused = true;
   }
 
-  nextPane(): void {
-    if (!this.detail.open && this.screen.detailAlways !== true) this.openDetail();
-    this.detail.open = true;
-    this.detail.focused = !this.detail.focused;
-  }
-
-  sortNext(): void {
-    const columns = this.screen.columns(this.context);
-    this.list.sortNext(columns);
-    const { sort } = this.list;
-    this.say(
-      sort === undefined
-        ? 'in the order of the machine'
-        : `sorted by ${columns.find((column) => column.id === sort.column)?.title}`,
-    );
-  }
-
-  sortReversed(): void {
-    this.list.sortReversed(this.screen.columns(this.context));
-  }
-
-  mark(): void {
-    const { list } = this;
-    list.toggleMark(list.cursor);
-    list.move(1);
-  }
-
-  markRange(): void {
-    const { list } = this;
-    if (list.rangeFrom === undefined) {
-      list.rangeFrom = list.cursor;
-      this.say('range begins here; move, then v again');
-    } else list.markRange();
-  }
-
-  markAll(): void {
-    const { list } = this;
-    if (list.marks.size > 0) return list.marks.clear();
-    for (let position = 0; position < list.count; position += 1) {
-      if (this.screen.subject(list.at(position)) !== undefined) list.marks.add(list.id(position));
-    }
-  }
-
   clearMarks(): void {
     this.list.marks.clear();
-  }
-
-  togglePick(): void {
-    const { row } = this;
-    if (row === undefined) return;
-    const id = this.screen.rowId(row);
-    if (!this.picks.delete(id)) this.picks.add(id);
   }
 
   startFilter(): void {
@@ -518,13 +351,6 @@ export class Console {
       );
   }
 
-  toggleRaw(): void {
-    this.raw = !this.raw;
-    if (!this.detail.open) this.openDetail();
-    this.detail.top = 0;
-    this.say(this.raw ? 'raw bytes' : 'decoded fields');
-  }
-
   setWalk(walk: WalkTarget | undefined): void {
     this.walk = walk;
   }
@@ -537,29 +363,7 @@ export class Console {
     return this.screenId === 'walk' ? row?.step : undefined;
   }
 
-  togglePause(): void {
-    this.pausedAt = this.pausedAt === undefined ? (this.hostState.events().at(-1)?.sequence ?? 0) : undefined;
-    this.say(this.pausedAt === undefined ? 'following' : 'paused: newer events are held back');
-  }
-
   // The session and the program
-
-  undo(): void {
-    this.tellOutcome(this.workspace.undo());
-  }
-
-  redo(): void {
-    this.tellOutcome(this.workspace.redo());
-  }
-
-  save(): void {
-    this.tellOutcome(this.workspace.save());
-  }
-
-  private tellOutcome(outcome: Outcome): void {
-    if (outcome.ok) this.say(outcome.summary);
-    else this.failWith(outcome.error);
-  }
 
   openSession(open: () => Workspace): void {
     const next = open();
@@ -585,52 +389,9 @@ export class Console {
     this.shelfRevision += 1;
   }
 
-  copyName(): void {
-    const subject = this.subject();
-    if (subject !== undefined) this.copy(subject.name, subject.name.split('\n')[0]);
-  }
-
-  copyDetail(): void {
-    this.updateDetail();
-    this.copy(this.detail.text(), 'the details');
-  }
-
   copy(text: string, what: string): void {
     this.terminal.copy(text);
     this.say(`${what} is in the clipboard, if the terminal allows it (OSC 52)`);
-  }
-
-  pageDetail(): void {
-    this.updateDetail();
-    const text = this.detail.text();
-    if (this.terminal.page(text)) return;
-    this.push(new TextView({ title: 'Details', lines: () => text.split('\n'), onClose: () => this.pop() }));
-  }
-
-  saveScreen(): void {
-    this.say(`screen saved: ${this.terminal.saveScreen().join(', ')}`);
-  }
-
-  suspend(): void {
-    this.terminal.suspend((stopped) => {
-      if (!stopped) this.warn('nothing here can continue a stopped program: not suspended');
-      this.setup.changed();
-    });
-  }
-
-  nextTheme(): void {
-    const names = Object.keys(themes).filter(isThemeName);
-    this.themeName = names[(names.indexOf(this.themeName) + 1) % names.length];
-    this.paint = { ...this.paint, theme: themes[this.themeName] };
-    this.prefer({ theme: this.themeName });
-    this.say(`theme ${this.themeName}`);
-  }
-
-  toggleMouse(): void {
-    this.mouseOn = !this.mouseOn;
-    this.terminal.setMouse(this.mouseOn);
-    this.prefer({ mouse: this.mouseOn });
-    this.say(this.mouseOn ? 'mouse on: click selects, wheel scrolls' : 'mouse off');
   }
 
   prefer(change: Partial<ConsolePreferences>): void {
@@ -665,10 +426,4 @@ function guarded<Result>(make: () => Result, otherwise: Result): Result {
   } catch {
     return otherwise;
   }
-}
-
-/** The digit of a screen: 1 to 9 and 0; the others have none. */
-export function digitOf(id: ScreenId): string {
-  const at = screens.findIndex((screen) => screen.id === id);
-  return at < 9 ? String(at + 1) : at === 9 ? '0' : '';
 }

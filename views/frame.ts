@@ -1,11 +1,12 @@
 /** From the console's state to a frame: painted lines of exactly the terminal's size, and what lies on top of them. */
 import { fitText, textWidth } from '../src/terminal/width.ts';
 import { placeColumns, rowLine, titleLine } from './columns/column.ts';
-import { type Console, digitOf, type Message } from './console.ts';
+import type { Console } from './console.ts';
+import type { Message } from './console-setup.ts';
 import { drawable, type Line, paintLine, plainOf, type Segment, styled, wrapText } from './format/line.ts';
 import type { Command } from './keymap.ts';
 import type { OverlayTable } from './overlays/overlay.ts';
-import { screenOf, screens } from './screens/all.ts';
+import { digitOf, screenOf, screens } from './screens/all.ts';
 import type { ScreenContext } from './screens/screen.ts';
 
 /** An overlay, painted with its border, and its place. */

@@ -1,11 +1,6 @@
 /** A program in a pseudo-terminal with a stopwatch on what it writes. */
 import { spawn } from '@lydell/node-pty';
 
-export interface Timed {
-  /** From start until it had written something that fits, milliseconds. */
-  readonly milliseconds: number;
-}
-
 export class TimedProgram {
   /** All that was written. */
   bytes = '';

@@ -6,12 +6,16 @@ import {
   assign,
   createMachine,
   createMdev,
+  defineMdev,
+  dirtyRound,
   exerciseDma,
   release,
   setWalk,
   startOrStop,
   turnBit,
 } from './jobs.ts';
+import { togglePick } from './list-moves.ts';
+import { togglePause } from './tools.ts';
 
 /** An action whose argument `name` is the row's name, for all that are marked. */
 const simple = (
@@ -164,13 +168,43 @@ export const actCommands: readonly Command[] = [
     'vm.add-memory',
     'vm',
   ),
+  simple(
+    {
+      id: 'vm.remove-memory',
+      keys: ['_'],
+      title: 'unplug the memory plugged in last',
+      subjects: ['machine'],
+    },
+    'vm.remove-memory',
+    'vm',
+  ),
+  {
+    id: 'vm.dirty',
+    keys: ['L'],
+    title: 'count dirty pages; pressed again: one round of the migration',
+    subjects: ['machine'],
+    hint: 'dirty round',
+    run: dirtyRound,
+  },
+  simple(
+    { id: 'device.workload', keys: ['W'], title: 'let it work for a while', subjects: ['device', 'mdev'] },
+    'device.workload',
+    'device',
+  ),
+  {
+    id: 'mdev.define',
+    keys: ['E'],
+    title: 'define it, so that it outlives a boot',
+    subjects: ['mdev'],
+    run: defineMdev,
+  },
   {
     id: 'plan.pick',
     keys: ['Space'],
     title: 'take the device into the plan, or out of it',
     screens: ['plan'],
     hint: 'pick',
-    run: (console) => console.togglePick(),
+    run: togglePick,
   },
   {
     id: 'events.pause',
@@ -178,7 +212,7 @@ export const actCommands: readonly Command[] = [
     title: 'pause, or follow again',
     screens: ['events'],
     hint: 'pause',
-    run: (console) => console.togglePause(),
+    run: togglePause,
   },
   {
     id: 'events.clear',

@@ -3,6 +3,7 @@
 import { describeArguments } from '../../src/actions/arguments.ts';
 import { actionNamed, actions } from '../../src/actions/registry.ts';
 import { act } from '../act.ts';
+import { argumentsAtHand } from '../at-hand.ts';
 import type { Console } from '../console.ts';
 import { type Line, styled } from '../format/line.ts';
 import type { Command } from '../keymap.ts';
@@ -98,7 +99,7 @@ export function openPalette(console: Console): void {
         console.pop();
         const command = keymap.commands.find((candidate) => candidate.id === name);
         if (actions.some((action) => action.name === name)) {
-          act(console, name, { ...console.argumentsAtHand(actionNamed(name)), ...given });
+          act(console, name, { ...argumentsAtHand(console, actionNamed(name)), ...given });
         } else if (command !== undefined) command.run(console);
       },
       onCancel: () => console.pop(),

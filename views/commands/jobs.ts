@@ -174,6 +174,21 @@ export function startOrStop(console: Console): void {
   act(console, machine.state === 'running' ? 'vm.stop' : 'vm.start', { vm: machine.name });
 }
 
+/** Starts counting; from then on reads and clears what was written since: a round of copying memory over. */
+export function dirtyRound(console: Console): void {
+  const [name] = console.chosenNames(['machine']);
+  const machine = name === undefined ? undefined : console.hostState.machineState(name);
+  if (machine === undefined) return;
+  act(console, machine.dirtyTracking ? 'dirty.query' : 'dirty.start', { vm: machine.name });
+}
+
+export function defineMdev(console: Console): void {
+  const [uuid] = console.chosenNames(['mdev']);
+  const mdev = console.hostState.mdevs().find((candidate) => candidate.uuid === uuid);
+  if (mdev === undefined) return;
+  act(console, 'mdev.define', { parent: mdev.parent, type: mdev.type, uuid: mdev.uuid, autostart: true });
+}
+
 const DMA = /^(?:(read|write)\s+)?(0x[0-9a-f]+|[0-9]+)(?:\s+([0-9a-f]+))?$/i;
 
 /** `0x1000`, `read 0x1000 64`, `write 0x1000 cafe`. */

@@ -1,7 +1,21 @@
 /** Moving about: within a list or a detail pane, between panes, between screens. */
+
 import type { Console } from '../console.ts';
+import { jumpToOwner, jumpToUser } from '../jumps.ts';
 import type { Command } from '../keymap.ts';
 import type { ScreenId } from '../screens/screen.ts';
+import {
+  foldAll,
+  foldOrUp,
+  mark,
+  markAll,
+  markRange,
+  nextPane,
+  sortNext,
+  sortReversed,
+  stepBack,
+  unfoldOrDown,
+} from './list-moves.ts';
 
 const move = (
   id: string,
@@ -35,19 +49,19 @@ export const movementCommands: readonly Command[] = [
     id: 'move.left',
     keys: ['Left', 'h'],
     title: 'fold the branch, or go to the row above it',
-    run: (console) => console.foldOrUp(),
+    run: foldOrUp,
   },
   {
     id: 'move.right',
     keys: ['Right', 'l'],
     title: 'unfold the branch, or go into it',
-    run: (console) => console.unfoldOrDown(),
+    run: unfoldOrDown,
   },
   {
     id: 'fold.all',
     keys: ['-'],
     title: 'fold or unfold all branches',
-    run: (console) => console.foldAll(),
+    run: foldAll,
   },
   {
     id: 'open',
@@ -56,12 +70,12 @@ export const movementCommands: readonly Command[] = [
     hint: 'details',
     run: (console) => console.openDetail(),
   },
-  { id: 'step.back', keys: ['Esc'], title: 'one step back', run: (console) => console.stepBack() },
+  { id: 'step.back', keys: ['Esc'], title: 'one step back', run: stepBack },
   {
     id: 'pane.next',
     keys: ['Tab', 'Shift-Tab'],
     title: 'next pane (list, details)',
-    run: (console) => console.nextPane(),
+    run: nextPane,
   },
   screen('1', 'topology', 'the PCI tree'),
   screen('2', 'groups', 'IOMMU groups'),
@@ -87,14 +101,14 @@ export const movementCommands: readonly Command[] = [
     keys: ['o'],
     title: 'jump to the owner: who has it, or what it belongs to',
     subjects: ['device', 'mdev', 'mdev type', 'definition', 'group', 'domain', 'event'],
-    run: (console) => console.jumpToOwner(),
+    run: jumpToOwner,
   },
   {
     id: 'jump.user',
     keys: ['O'],
     title: 'jump to the user: what uses it, or what it holds',
     subjects: ['device', 'mdev', 'mdev type', 'machine', 'group', 'domain', 'event', 'unit'],
-    run: (console) => console.jumpToUser(),
+    run: jumpToUser,
   },
   {
     id: 'filter',
@@ -103,14 +117,14 @@ export const movementCommands: readonly Command[] = [
     hint: 'filter',
     run: (console) => console.startFilter(),
   },
-  { id: 'sort.next', keys: ['s'], title: 'sort by the next column', run: (console) => console.sortNext() },
-  { id: 'sort.reverse', keys: ['S'], title: 'turn the order over', run: (console) => console.sortReversed() },
-  { id: 'mark', keys: ['Space'], title: 'mark the row', run: (console) => console.mark() },
+  { id: 'sort.next', keys: ['s'], title: 'sort by the next column', run: sortNext },
+  { id: 'sort.reverse', keys: ['S'], title: 'turn the order over', run: sortReversed },
+  { id: 'mark', keys: ['Space'], title: 'mark the row', run: mark },
   {
     id: 'mark.range',
     keys: ['v'],
     title: 'start or end a range of marks',
-    run: (console) => console.markRange(),
+    run: markRange,
   },
-  { id: 'mark.all', keys: ['*'], title: 'mark all rows, or none', run: (console) => console.markAll() },
+  { id: 'mark.all', keys: ['*'], title: 'mark all rows, or none', run: markAll },
 ];

@@ -1,7 +1,29 @@
 /** What concerns the program and the session rather than a row. */
+
 import type { Command } from '../keymap.ts';
 import { openHelp, openPalette, openTour } from './guides.ts';
-import { exportText, newSession, openEntry, removeSession, renameSession, restoreTime } from './sessions.ts';
+import {
+  exportText,
+  newSession,
+  openEntry,
+  removeSession,
+  renameSession,
+  restoreTime,
+  switchBranch,
+} from './sessions.ts';
+import {
+  copyDetail,
+  copyName,
+  nextTheme,
+  pageDetail,
+  redo,
+  save,
+  saveScreen,
+  suspend,
+  toggleMouse,
+  toggleRaw,
+  undo,
+} from './tools.ts';
 
 export const programCommands: readonly Command[] = [
   {
@@ -19,37 +41,37 @@ export const programCommands: readonly Command[] = [
     run: openHelp,
   },
   { id: 'tour', keys: ['F2'], title: 'the guided tour', run: openTour },
-  { id: 'undo', keys: ['z'], title: 'undo the last act', hint: 'undo', run: (console) => console.undo() },
-  { id: 'redo', keys: ['Z'], title: 'redo what was undone', run: (console) => console.redo() },
-  { id: 'raw', keys: ['y'], title: 'raw bytes or decoded fields', run: (console) => console.toggleRaw() },
+  { id: 'undo', keys: ['z'], title: 'undo the last act', hint: 'undo', run: undo },
+  { id: 'redo', keys: ['Z'], title: 'redo what was undone', run: redo },
+  { id: 'raw', keys: ['y'], title: 'raw bytes or decoded fields', run: toggleRaw },
   {
     id: 'copy',
     keys: ['Y'],
     title: 'copy the name under the cursor (OSC 52)',
-    run: (console) => console.copyName(),
+    run: copyName,
   },
   {
     id: 'copy.row',
     keys: ['Ctrl-y'],
     title: 'copy the details as text (OSC 52)',
-    run: (console) => console.copyDetail(),
+    run: copyDetail,
   },
-  { id: 'pager', keys: ['P'], title: 'the details in $PAGER', run: (console) => console.pageDetail() },
+  { id: 'pager', keys: ['P'], title: 'the details in $PAGER', run: pageDetail },
   {
     id: 'picture',
     keys: ['Ctrl-s'],
     title: 'save the screen as text and SVG',
-    run: (console) => console.saveScreen(),
+    run: saveScreen,
   },
   { id: 'export', keys: ['e'], title: 'export for libvirt, QEMU, mdevctl …', run: exportText },
-  { id: 'save', keys: ['w'], title: 'save the session', run: (console) => console.save() },
+  { id: 'save', keys: ['w'], title: 'save the session', run: save },
   {
     id: 'theme',
     keys: ['T'],
     title: 'next theme (dark, light, 16 colours, none)',
-    run: (console) => console.nextTheme(),
+    run: nextTheme,
   },
-  { id: 'mouse', keys: ['F3'], title: 'mouse on or off', run: (console) => console.toggleMouse() },
+  { id: 'mouse', keys: ['F3'], title: 'mouse on or off', run: toggleMouse },
   {
     id: 'redraw',
     keys: ['Ctrl-l'],
@@ -60,7 +82,7 @@ export const programCommands: readonly Command[] = [
     id: 'suspend',
     keys: ['Ctrl-z'],
     title: 'suspend, as other programs do',
-    run: (console) => console.suspend(),
+    run: suspend,
   },
   {
     id: 'quit',
@@ -101,6 +123,13 @@ export const programCommands: readonly Command[] = [
     screens: ['sessions'],
     subjects: ['session'],
     run: removeSession,
+  },
+  {
+    id: 'session.branch',
+    keys: ['b'],
+    title: 'go on with another branch of the journal',
+    screens: ['sessions'],
+    run: switchBranch,
   },
   {
     id: 'session.now',

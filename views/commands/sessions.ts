@@ -127,6 +127,30 @@ export function restoreTime(console: Console): void {
   else console.failWith(outcome.error);
 }
 
+/** Undoing and then acting otherwise leaves a branch behind; this goes back to one. */
+export function switchBranch(console: Console): void {
+  const { workspace } = console;
+  console.push(
+    new Picker({
+      title: 'Branches of this session',
+      titles: ['Branch', 'Acts'],
+      items: workspace.branches.map((branch) => ({
+        value: branch.name,
+        cells: [branch.name, String(branch.acts)],
+        disabled: branch.current ? 'this is where you are' : undefined,
+      })),
+      onPick: (name) => {
+        console.pop();
+        const outcome = workspace.switchBranch(name);
+        if (outcome.ok) console.say(outcome.summary);
+        else console.failWith(outcome.error);
+      },
+      onCancel: () => console.pop(),
+      onRefused: (reason) => console.warn(reason),
+    }),
+  );
+}
+
 export function exportText(console: Console): void {
   const formats = console.shelf?.exports?.(console.workspace) ?? [];
   if (formats.length === 0)

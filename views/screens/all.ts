@@ -33,3 +33,9 @@ const byId = new Map(screens.map((screen) => [screen.id, screen]));
 export function screenOf(id: ScreenId): Screen {
   return byId.get(id) as Screen;
 }
+
+/** The digit of a screen: 1 to 9 and 0; the others have none. */
+export function digitOf(id: ScreenId): string {
+  const at = screens.findIndex((screen) => screen.id === id);
+  return at < 9 ? String(at + 1) : at === 9 ? '0' : '';
+}

@@ -96,6 +96,7 @@ export const events = defineScreen<ReportedEvent>({
   about:
     'what the kernel read from the fault registers: reason, which entry, what to do; follow, pause, filter',
   noun: 'event',
+  follows: true,
   columns: () => columns,
   rows: (context) => {
     const all = context.host.events();

@@ -88,6 +88,8 @@ export interface ScreenDefinition<Row> {
   readonly noun: string;
   /** Columns of the part on the left when the detail is open beside it; 0: as wide as half. */
   readonly detailAlways?: boolean;
+  /** New rows come at the end, and the cursor goes with them while it is there. */
+  readonly follows?: boolean;
   columns(context: ScreenContext): readonly Column<Row>[];
   rows(context: ScreenContext): RowSource<Row>;
   rowId(row: Row): string;

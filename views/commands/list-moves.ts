@@ -1,0 +1,97 @@
+/** Moving and choosing within a list: folds, marks, order, panes. */
+import type { Console } from '../console.ts';
+
+export function foldOrUp(console: Console): void {
+  const { detail, list, screen, row } = console;
+  if (detail.focused && detail.showsBytes) return detail.moveByte(-1);
+  if (row === undefined || detail.focused) return;
+  const id = screen.rowId(row);
+  if (screen.foldable?.(row) === true && !list.folded.has(id)) return list.toggleFold(id);
+  const parent = screen.parentId?.(row);
+  if (parent !== undefined) list.moveToId(parent);
+}
+
+export function unfoldOrDown(console: Console): void {
+  const { detail, list, screen, row } = console;
+  if (detail.focused && detail.showsBytes) return detail.moveByte(1);
+  if (row === undefined || detail.focused || screen.foldable?.(row) !== true) return;
+  const id = screen.rowId(row);
+  if (list.folded.has(id)) list.toggleFold(id);
+  else list.move(1);
+}
+
+export function foldAll(console: Console): void {
+  const { list, screen } = console;
+  if (list.folded.size > 0) list.folded.clear();
+  else {
+    for (let position = 0; position < list.count; position += 1) {
+      const row = list.at(position);
+      if (screen.foldable?.(row) === true) list.folded.add(screen.rowId(row));
+    }
+  }
+  list.foldRevision += 1;
+}
+
+export function nextPane(console: Console): void {
+  if (!console.detail.open && console.screen.detailAlways !== true) console.openDetail();
+  console.detail.open = true;
+  console.detail.focused = !console.detail.focused;
+}
+
+export function sortNext(console: Console): void {
+  const columns = console.screen.columns(console.context);
+  console.list.sortNext(columns);
+  const { sort } = console.list;
+  console.say(
+    sort === undefined
+      ? 'in the order of the machine'
+      : `sorted by ${columns.find((column) => column.id === sort.column)?.title}`,
+  );
+}
+
+export function sortReversed(console: Console): void {
+  console.list.sortReversed(console.screen.columns(console.context));
+}
+
+export function mark(console: Console): void {
+  const { list } = console;
+  list.toggleMark(list.cursor);
+  list.move(1);
+}
+
+export function markRange(console: Console): void {
+  const { list } = console;
+  if (list.rangeFrom === undefined) {
+    list.rangeFrom = list.cursor;
+    console.say('range begins here; move, then v again');
+  } else list.markRange();
+}
+
+export function markAll(console: Console): void {
+  const { list } = console;
+  if (list.marks.size > 0) return list.marks.clear();
+  for (let position = 0; position < list.count; position += 1) {
+    if (console.screen.subject(list.at(position)) !== undefined) list.marks.add(list.id(position));
+  }
+}
+
+export function togglePick(console: Console): void {
+  const { row } = console;
+  if (row === undefined) return;
+  const id = console.screen.rowId(row);
+  if (!console.picks.delete(id)) console.picks.add(id);
+}
+
+export function stepBack(console: Console): void {
+  const { list, detail } = console;
+  if (console.message !== undefined && console.message.kind !== 'info') console.message = undefined;
+  else if (list.rangeFrom !== undefined) list.rangeFrom = undefined;
+  else if (detail.open && !console.screen.detailAlways) {
+    detail.open = false;
+    detail.focused = false;
+  } else if (detail.focused) detail.focused = false;
+  else if (list.marks.size > 0) list.marks.clear();
+  else if (list.filter !== '') list.setFilter('');
+  else if (console.workspace.travellingAt !== undefined) console.workspace.travel(undefined);
+  else if (console.trail.length > 0) console.historyBack();
+}

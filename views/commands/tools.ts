@@ -1,0 +1,79 @@
+/** What concerns the session, the terminal and what is shown, rather than a row. */
+import type { Outcome } from '../../src/workspace.ts';
+import type { Console } from '../console.ts';
+import { TextView } from '../overlays/text-view.ts';
+import { isThemeName, themes } from '../theme.ts';
+
+export function toggleRaw(console: Console): void {
+  console.raw = !console.raw;
+  if (!console.detail.open) console.openDetail();
+  console.detail.top = 0;
+  console.say(console.raw ? 'raw bytes' : 'decoded fields');
+}
+
+export function togglePause(console: Console): void {
+  console.pausedAt =
+    console.pausedAt === undefined ? (console.hostState.events().at(-1)?.sequence ?? 0) : undefined;
+  console.say(console.pausedAt === undefined ? 'following' : 'paused: newer events are held back');
+}
+
+export function undo(console: Console): void {
+  tellOutcome(console, console.workspace.undo());
+}
+
+export function redo(console: Console): void {
+  tellOutcome(console, console.workspace.redo());
+}
+
+export function save(console: Console): void {
+  tellOutcome(console, console.workspace.save());
+}
+
+function tellOutcome(console: Console, outcome: Outcome): void {
+  if (outcome.ok) console.say(outcome.summary);
+  else console.failWith(outcome.error);
+}
+
+export function copyName(console: Console): void {
+  const subject = console.subject();
+  if (subject !== undefined) console.copy(subject.name, subject.name.split('\n')[0]);
+}
+
+export function copyDetail(console: Console): void {
+  console.updateDetail();
+  console.copy(console.detail.text(), 'the details');
+}
+
+export function pageDetail(console: Console): void {
+  console.updateDetail();
+  const text = console.detail.text();
+  if (console.terminal.page(text)) return;
+  console.push(
+    new TextView({ title: 'Details', lines: () => text.split('\n'), onClose: () => console.pop() }),
+  );
+}
+
+export function saveScreen(console: Console): void {
+  console.say(`screen saved: ${console.terminal.saveScreen().join(', ')}`);
+}
+
+export function suspend(console: Console): void {
+  console.terminal.suspend((stopped) => {
+    if (!stopped) console.warn('nothing here can continue a stopped program: not suspended');
+  });
+}
+
+export function nextTheme(console: Console): void {
+  const names = Object.keys(themes).filter(isThemeName);
+  console.themeName = names[(names.indexOf(console.themeName) + 1) % names.length];
+  console.paint = { ...console.paint, theme: themes[console.themeName] };
+  console.prefer({ theme: console.themeName });
+  console.say(`theme ${console.themeName}`);
+}
+
+export function toggleMouse(console: Console): void {
+  console.mouseOn = !console.mouseOn;
+  console.terminal.setMouse(console.mouseOn);
+  console.prefer({ mouse: console.mouseOn });
+  console.say(console.mouseOn ? 'mouse on: click selects, wheel scrolls' : 'mouse off');
+}

@@ -1,0 +1,34 @@
+/** What the console is put together from, and what it says. */
+import type { Clock } from '../src/terminal/clock.ts';
+import type { ConsolePreferences, SessionShelf } from './options.ts';
+
+/** What the console needs of the terminal around it. */
+export interface ConsoleTerminal {
+  redraw(): void;
+  suspend(resumed: (stopped: boolean) => void): void;
+  copy(text: string): void;
+  /** Shows a text in the operator's pager; false: there is none. */
+  page(text: string): boolean;
+  /** Writes the frame as it is to files; their names. */
+  saveScreen(): readonly string[];
+  setMouse(on: boolean): void;
+  quit(): void;
+}
+
+export interface ConsoleSetup {
+  readonly terminal: ConsoleTerminal;
+  readonly clock: Clock;
+  readonly shelf: SessionShelf | undefined;
+  readonly preferences: ConsolePreferences;
+  readonly prefer: (change: Partial<ConsolePreferences>) => void;
+  readonly noColor: boolean;
+  readonly ascii: boolean;
+  /** Something changed: a frame is due. */
+  readonly changed: () => void;
+}
+
+export interface Message {
+  readonly kind: 'info' | 'warning' | 'error';
+  readonly text: string;
+  readonly remedy: string | undefined;
+}
