@@ -1,9 +1,10 @@
 /** `vtdeck do ACTION [--argument value]… --session S` */
 import type { CommandModule } from 'yargs';
-import { describeArguments } from '../actions/arguments.ts';
+import { describeArguments, parseArguments } from '../actions/arguments.ts';
 import { actionNamed, actions } from '../actions/registry.ts';
 import { ExitCode, safetyError, usageError } from '../errors.ts';
 import { printJson, printText } from '../output.ts';
+import { ensureSession } from '../session/ensure.ts';
 import { openWorkspace } from '../session/open-workspace.ts';
 import { sessionBusy } from '../session/store.ts';
 import { listenForCalls, type TracedLine } from '../trace/call-lines.ts';
@@ -12,6 +13,7 @@ import { sessionOf, sessionOption } from './options.ts';
 interface DoArguments {
   action?: string;
   session?: string;
+  host?: string;
   yes?: boolean;
   list?: boolean;
   'dry-run'?: boolean;
@@ -30,6 +32,7 @@ const OWN = new Set([
   'session',
   'yes',
   'y',
+  'host',
   'list',
   'dry-run',
   'trace',
@@ -54,6 +57,12 @@ const command: CommandModule<object, DoArguments> = {
       })
       .positional('assignments', { type: 'string', array: true, describe: 'arguments as name=value' })
       .option('session', sessionOption)
+      .option('host', {
+        type: 'string',
+        describe:
+          'begin the session on this host (a folder, a file or a name), when there is none of its name',
+        requiresArg: true,
+      })
       .option('yes', { type: 'boolean', alias: 'y', describe: 'go on with what it takes and loses' })
       .option('dry-run', {
         type: 'boolean',
@@ -69,21 +78,24 @@ const command: CommandModule<object, DoArguments> = {
       .strict(false)
       .example('$0 do mdev.create --session lab --parent 0000:6a:01.0 --type idxd-1dwq-v1', '')
       .example('$0 do vm.assign vm=alpha device=0000:6b:00.0 --session lab --yes', '') as never,
-  handler: (argv) => {
+  handler: async (argv) => {
     if (argv.list) return listActions(argv.json === true);
     if (argv.action === undefined) throw usageError('no action was named', 'vtdeck do --list shows all');
-    runOne(argv.action, collect(argv), argv);
+    await runOne(argv.action, collect(argv), argv);
   },
 };
 
 export default command;
 
-function runOne(name: string, args: Record<string, unknown>, argv: DoArguments): void {
+async function runOne(name: string, args: Record<string, unknown>, argv: DoArguments): Promise<void> {
   const move = MOVES.find((candidate) => candidate === name);
   const action = move === undefined ? actionNamed(name) : undefined;
   const session = sessionOf(argv);
   const dryRun = argv['dry-run'] === true;
+  if (action !== undefined) parseArguments(action, args);
+  const ensured = dryRun || move !== undefined ? undefined : await ensureSession(session, argv.host, '5.15');
   const workspace = openWorkspace({ session, readOnly: dryRun, what: `do ${name}` });
+  let done = false;
   try {
     if (!dryRun && workspace.readOnlyReason !== undefined)
       throw sessionBusy(session, workspace.readOnlyReason);
@@ -103,6 +115,8 @@ function runOne(name: string, args: Record<string, unknown>, argv: DoArguments):
     const outcome = move === undefined ? workspace.dispatch(name, args) : workspace[move]();
     stop?.();
     if (!outcome.ok) throw outcome.error;
+    done = true;
+    if (ensured?.created && !argv.json) process.stderr.write(`vtdeck: session ${session} is new\n`);
     const { summary, value, commands } = outcome;
     if (argv.json) {
       printJson({
@@ -119,6 +133,7 @@ function runOne(name: string, args: Record<string, unknown>, argv: DoArguments):
     }
   } finally {
     workspace.close();
+    if (!done) ensured?.discard();
   }
 }
 

@@ -4,9 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
+import type { ProfileName } from '../../hw/index.ts';
 import { ApplicationError, fileError } from '../errors.ts';
 import { printJson, printText } from '../output.ts';
 import { parseJson } from '../session/document.ts';
+import { ensureSession } from '../session/ensure.ts';
 import { openWorkspace } from '../session/open-workspace.ts';
 import { sessionBusy } from '../session/store.ts';
 import { sessionOf, sessionOption } from './options.ts';
@@ -14,6 +16,8 @@ import { sessionOf, sessionOption } from './options.ts';
 interface RunArguments {
   file: string;
   session?: string;
+  host?: string;
+  profile: ProfileName;
   'keep-going'?: boolean;
   json?: boolean;
 }
@@ -38,11 +42,22 @@ const command: CommandModule<object, RunArguments> = {
         describe: 'the script; - reads standard input',
       })
       .option('session', sessionOption)
+      .option('host', {
+        type: 'string',
+        describe: 'begin the session on this host, when there is none of its name',
+        requiresArg: true,
+      })
+      .option('profile', {
+        choices: ['5.15', '6.1', '7.2'] as const,
+        default: '5.15',
+        describe: 'kernel generation of a new session',
+      })
       .option('keep-going', { type: 'boolean', describe: 'go on after a refused action' }) as never,
-  handler: (argv) => {
+  handler: async (argv) => {
     const text = readFileSync(argv.file === '-' ? 0 : argv.file, 'utf8');
     const steps = parseScript(text, argv.file);
     const session = sessionOf(argv);
+    await ensureSession(session, argv.host, argv.profile);
     const workspace = openWorkspace({ session, readOnly: false, what: 'run', syncEachAct: false });
     const results: { line: number; action: string; ok: boolean; summary: string }[] = [];
     let failure: ApplicationError | undefined;

@@ -112,6 +112,24 @@ describe('the main job by commands', () => {
   });
 });
 
+describe('a session that is not there yet', () => {
+  it('begins with its first act, on the host named; a refused first act leaves nothing behind', async () => {
+    const refused = await run('do', 'device.aux-enable', 'device=0000:00:14.0', '--session', 'fresh');
+    expect(refused.code).toBe(1);
+    expect((await run('session', 'show', 'fresh')).code).toBe(2);
+    expect(await json('do', 'vm.create', 'vm=alpha', 'memory=64M', '--session', 'fresh')).toMatchObject({
+      ok: true,
+    });
+    const again = await run('do', 'vm.create', 'vm=beta', '--session', 'fresh', '--host', 'server');
+    expect(again.code).toBe(3);
+    await json('do', 'vm.create', 'vm=alpha', 'memory=64M', '--session', 'other', '--host', 'server');
+    expect((await json('session', 'list')).sessions.slice(0, 2)).toMatchObject([
+      { name: 'fresh', acts: 1, host: 'server' },
+      { name: 'other', acts: 1, host: 'server' },
+    ]);
+  });
+});
+
 describe('safety', () => {
   it('what takes more than was asked for is refused with 3 until it is meant', async () => {
     await json('session', 'create', 'lab');
@@ -200,7 +218,7 @@ describe('sessions', () => {
     ]) {
       const { code, stdout, stderr } = await run(...words);
       expect(code).toBe(2);
-      expect(`${stdout}${stderr}`).toContain(`${journal}:2`);
+      expect(`${stdout}${stderr}`).toContain(`${journal}:3 `);
     }
     expect(readFileSync(journal, 'utf8')).toBe(damaged);
     expect((await run('doctor')).code).toBe(1);
@@ -221,7 +239,12 @@ describe('wrong input', () => {
     [['sesion', 'list'], 2, /did you mean session/],
     [['do', 'mdev.crate', '--session', 'plain-server'], 2, /no action "mdev\.crate"/],
     [['do', 'vm.create', 'colour=red', '--session', 'plain-server'], 2, /no argument "colour"/],
-    [['do', 'vm.create', '--session', 'nowhere', 'vm=a'], 2, /no session "nowhere"/],
+    [
+      ['translate', '--session', 'nowhere', '--device', '0000:6a:01.0', '--iova', '0'],
+      2,
+      /no session "nowhere"/,
+    ],
+    [['do', 'undo', '--session', 'nowhere'], 2, /no session "nowhere"/],
     [['do', 'vm.create', '--session', '../../etc', 'vm=a'], 2, /no such file|folder|session/],
     [['session', 'create', '../evil'], 2, /can't name a session/],
     [['session', 'create', 'x\u001b[2J'], 2, /can't name a session/],

@@ -1,5 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { readTape } from '../../demo/parse.ts';
+import { titleOf } from '../../demo/settings.ts';
 import { printJson, printText } from '../../output.ts';
 import { bundledDemoNames, bundledDemoPath } from '../../session/bundled.ts';
 
@@ -10,12 +11,11 @@ export const list: CommandModule<object, { json?: boolean }> = {
     const demos = bundledDemoNames().map((name) => {
       const path = bundledDemoPath(name) as string;
       const { commands } = readTape(path);
-      let title = name;
+      const title = titleOf({ file: path, commands });
       let keys = 0;
       let expectations = 0;
       for (const command of commands) {
-        if (command.kind === 'set' && command.name === 'Title') title = command.value;
-        else if (command.kind === 'type') keys += [...command.text].length;
+        if (command.kind === 'type') keys += [...command.text].length;
         else if (command.kind === 'key') keys += command.count;
         else if (command.kind === 'expect') expectations += 1;
       }
