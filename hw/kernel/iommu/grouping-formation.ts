@@ -130,7 +130,12 @@ export class GroupFormation {
       const reason = reasonOf(device, decision, this.context);
       if (index > 0 || group.members.length === 1) return reason;
       const second = this.reasonOfMember(group.members[1]);
-      return { device: device.name, with: second.device, rule: second.rule, detail: second.detail };
+      return {
+        device: device.name,
+        with: second.device,
+        rule: second.rule,
+        detail: `${second.device} belongs to it: ${second.detail}`,
+      };
     });
   }
 

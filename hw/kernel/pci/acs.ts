@@ -90,7 +90,11 @@ export function explainAcs(device: PciDevice, wanted: number, context: AcsContex
   }
   if (!isolated && device.extendedCapability(0x0d) === undefined) {
     const reason = device.portType.endsWith('bridge') || device.portType.endsWith('collector');
-    return say(reason ? `${what}: this kind never isolates` : `${what}: has no ACS capability`);
+    if (reason) return say(`${what}: this kind never isolates`);
+    const port = device.portType === 'root port' || device.portType === 'downstream port';
+    return say(
+      `${what}: ${port ? 'has no ACS capability' : 'is one of several functions and has no ACS capability'}`,
+    );
   }
   const acs = device.extendedCapability(0x0d);
   if (acs === undefined) return say(`${what}: single function, nothing beside it to reach`);
