@@ -36,6 +36,7 @@ import { type Capabilities, FaultStatusBit, GlobalBit, TableMode } from './regis
 import { ReservedBits } from './reserved-bits.ts';
 import { ABORTED, RequestKind } from './structure-walker.ts';
 import { MEMO_TAIL_WORDS, Translator } from './translator.ts';
+import { VirtualCommands } from './virtual-commands.ts';
 
 /** What a unit is built into. */
 export interface UnitSurroundings {
@@ -186,6 +187,10 @@ export class VtdUnit {
       [at('PRS'), () => this.pageRequests.statusWritten()],
       [at('PECTL'), () => this.pageRequests.controlWritten()],
     ]);
+    if (this.capabilities.virtualCommands) {
+      const virtualCommands = new VirtualCommands(this.configuration, this.file);
+      effects.set(at('VCMD') + 4, () => virtualCommands.commandWritten());
+    }
     for (let record = 0; record < this.file.faultRecords; record += 1) {
       const index = this.file.recordIndex(record) + 3;
       effects.set(index * 4, (value) => this.faults.recordWritten(index, value));

@@ -1,5 +1,6 @@
 import { address, bit, bits } from '../../layout.ts';
 import { CapabilityLayout, ExtendedCapabilityLayout } from './capabilities.ts';
+import { optionalRegisters, virtualCommandRegisters } from './optional.ts';
 import { type Register, register, ro, rw, rw1c, wo } from './register.ts';
 
 /** Bits of GCMD and GSTS, which stand at the same positions in both. VT-d 11.4.4. */
@@ -357,9 +358,13 @@ export const registers = {
   PEUADDR,
   IVA,
   IOTLB,
+  ...virtualCommandRegisters,
 } as const;
 
 export type RegisterName = keyof typeof registers;
 
-/** The registers as a list of the general type. */
-export const registerList: readonly Register[] = Object.values(registers) as unknown as Register[];
+/** Every register, those of rare features included. */
+export const registerList: readonly Register[] = [
+  ...(Object.values(registers) as unknown as Register[]),
+  ...optionalRegisters,
+];

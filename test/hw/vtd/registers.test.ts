@@ -114,6 +114,50 @@ describe('global command', () => {
   });
 });
 
+describe('virtual commands', () => {
+  const response = (lab: VtdLab) => {
+    const value = lab.read('VCRSP');
+    return { status: Number((value >> 1n) & 0x7fn), pasid: Number((value >> 16n) & 0xfffffn) };
+  };
+
+  it('hand out PASIDs, the lowest free first, until there are none', () => {
+    const lab = new VtdLab({ configuration: serverUnit({ virtualCommands: 1, pasidSize: 1 }) });
+    expect(lab.read('VCCAP')).toBe(1n);
+    const given = [1, 2, 3, 4].map(() => {
+      lab.write('VCMD', 1);
+      return response(lab);
+    });
+    expect(given.map(({ pasid }) => pasid)).toEqual([1, 2, 3, 0]);
+    expect(given[3].status).toBe(16);
+    lab.write('VCMD', 2n | (2n << 16n));
+    expect(response(lab)).toEqual({ status: 0, pasid: 0 });
+    lab.write('VCMD', 1);
+    expect(response(lab).pasid).toBe(2);
+  });
+
+  it('refuse what was not given, and commands that do not exist', () => {
+    const lab = new VtdLab({ configuration: serverUnit({ virtualCommands: 1 }) });
+    lab.write('VCMD', 2n | (9n << 16n));
+    expect(response(lab).status).toBe(16);
+    lab.write('VCMD', 7);
+    expect(response(lab).status).toBe(1);
+    const without = new VtdLab();
+    without.unit.mmioWrite(0xe10, 8, 1n);
+    expect(without.unit.mmioRead(0xe20, 8)).toBe(0n);
+  });
+});
+
+describe('memory type registers', () => {
+  it('exist only where the unit has memory types', () => {
+    const lab = new VtdLab({ configuration: serverUnit({ memoryTypes: 1 }) });
+    lab.unit.mmioWrite(0x108, 8, 0xffffffffffffffffn);
+    expect(lab.unit.mmioRead(0x108, 8)).toBe(0xcffn);
+    const without = new VtdLab();
+    without.unit.mmioWrite(0x108, 8, 0xffffffffffffffffn);
+    expect(without.unit.mmioRead(0x108, 8)).toBe(0n);
+  });
+});
+
 describe('declarations', () => {
   it('fields of one register do not overlap and lie inside it', () => {
     for (const register of Object.values(registers)) {
@@ -122,8 +166,11 @@ describe('declarations', () => {
     }
   });
 
-  it('registers do not overlap', () => {
-    const lab = new VtdLab();
+  it('registers do not overlap, with every feature there is', () => {
+    const all = { memoryTypes: 1, performanceMonitoring: 1, virtualCommands: 1, protectedLowMemory: 1 };
+    const lab = new VtdLab({
+      configuration: serverUnit({ ...all, protectedHighMemory: 1, advancedFaultLogging: 1 }),
+    });
     let end = 0;
     for (const { register, offset } of lab.unit.file.placed) {
       expect(offset, register.name).toBeGreaterThanOrEqual(end);
