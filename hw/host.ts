@@ -210,3 +210,11 @@ export class Host extends HostQuestions implements HostOperations {
 export function buildHost(description: HostDescription, options: HostOptions = {}): Host {
   return new Host(description, options.profile ?? '5.15');
 }
+
+/**
+ * The host after a restart: hardware as at power-on, a fresh kernel. Machines are there, stopped, with the devices they are
+ * to have; of the mediated devices those come back that are defined with autostart.
+ */
+export function rebootHost(host: Host, options: HostOptions = {}): Host {
+  return new Host(host.description, options.profile ?? host.profile, host.carriedOver);
+}

@@ -15,7 +15,7 @@ export type {
   WalkRequest,
 } from './host/operations.ts';
 export type * from './host/state.ts';
-export { buildHost, type Host, type HostOptions } from './host.ts';
+export { buildHost, type Host, type HostOptions, rebootHost } from './host.ts';
 export type {
   FunctionDescription,
   HostDescription,
@@ -43,7 +43,6 @@ export type { LinuxKernel } from './kernel/kernel.ts';
 export { Process, ProcessTable } from './kernel/process/process.ts';
 export { UserPages } from './kernel/process/user-pages.ts';
 export type { ProfileName } from './kernel/profile.ts';
-export { KERNEL_PROFILES } from './kernel/profile.ts';
 export type { DecodedField, Layout } from './layout.ts';
 export { PhysicalMemory } from './memory/physical-memory.ts';
 export { formatPciAddress, type PciAddress, parsePciAddress } from './pci/address.ts';

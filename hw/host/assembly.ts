@@ -2,6 +2,7 @@
  * How a host is put together: hardware from the description, a kernel booted on it, drivers bound as the description says,
  * and what stands on both (machines, transfers, sysfs, the log of events).
  */
+import type { MachineDefinition } from '../guest/machine.ts';
 import type { HostDescription } from '../host-description.ts';
 import { bootFacts } from '../isolation/boot-facts.ts';
 import { rootBuses } from '../isolation/machine.ts';
@@ -24,9 +25,18 @@ import { Hardware } from './hardware.ts';
 import { History } from './history.ts';
 import { bindAsDescribed, registerDescribedDrivers, registerParentDrivers } from './kernel-drivers.ts';
 import { Machines } from './machines.ts';
-import { MdevDefinitions } from './mdev-definitions.ts';
+import { type MdevDefinition, MdevDefinitions } from './mdev-definitions.ts';
 import { Transfers } from './transfers.ts';
 import { setVirtualFunctions } from './virtual-functions.ts';
+
+/** What outlives a boot: files on the host's disk. */
+export interface CarriedOver {
+  readonly mdevs: readonly MdevDefinition[];
+  readonly machines: readonly {
+    readonly definition: MachineDefinition;
+    readonly devices: readonly string[];
+  }[];
+}
 
 export abstract class HostAssembly {
   readonly description: HostDescription;
@@ -41,9 +51,10 @@ export abstract class HostAssembly {
   protected readonly facts: DeviceFacts;
   protected readonly sysfs: Sysfs;
 
-  constructor(description: HostDescription, profile: ProfileName) {
+  constructor(description: HostDescription, profile: ProfileName, carriedOver?: CarriedOver) {
     this.description = description;
     this.profile = profile;
+    for (const definition of carriedOver?.mdevs ?? []) this.definitions.define(definition);
     const facts = bootFacts(description);
     this.hardware = new Hardware(facts.description, this.trace);
     const { port, pci, frames } = this.hardware;
@@ -71,12 +82,25 @@ export abstract class HostAssembly {
     bindAsDescribed(this.kernel, description);
     this.kernel.drivers.setAutoprobe('pci', true);
     this.machines = new Machines(this.kernel);
+    for (const { definition, devices } of carriedOver?.machines ?? [])
+      this.machines.restore(definition, devices);
     this.transfers = new Transfers(this.hardware, this.kernel, this.eventLog);
     this.facts = this.makeFacts();
     this.sysfs = new Sysfs(this.kernel, {
       setVirtualFunctions: (physical, count) =>
         setVirtualFunctions(this.kernel, this.machines, physical, count),
     });
+  }
+
+  /** What a boot leaves: definitions of mediated devices and of machines. */
+  get carriedOver(): CarriedOver {
+    return {
+      mdevs: this.definitions.all,
+      machines: this.machines.all.map((machine) => ({
+        definition: machine.definition,
+        devices: [...machine.devices],
+      })),
+    };
   }
 
   /** A write of a UUID to `create` of a type. @throws KernelError ENOENT: no such parent or type; or what the core says. */

@@ -102,9 +102,28 @@ export class Machines {
     return machine;
   }
 
+  /** A machine that was defined before a boot: stopped, with the devices it is to have. */
+  restore(definition: MachineDefinition, devices: readonly string[]): void {
+    const machine = new Machine(definition, this.system, this.created);
+    for (const device of devices) machine.assign(device);
+    this.created += 1;
+    this.byName.set(definition.name, machine);
+  }
+
+  /** Starts it; its PCI functions are bound to vfio-pci first. @throws KernelError: nothing has changed then. */
   start(name: string): void {
     const machine = this.get(name);
-    machine.start();
+    const bound: Device[] = [];
+    try {
+      for (const deviceName of machine.devices) {
+        const device = this.kernel.pciDevice(deviceName);
+        if (device !== undefined && this.bindForUser(device)) bound.push(device);
+      }
+      machine.start();
+    } catch (error) {
+      for (const device of bound.reverse()) this.bindBack(device);
+      throw error;
+    }
     for (const device of machine.devices) this.guestTakesOver(device);
   }
 

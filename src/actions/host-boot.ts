@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { buildHost, type Host } from '../../hw/index.ts';
+import { rebootHost } from '../../hw/index.ts';
 import { defineAction } from './action.ts';
 
 /** The machine restarts, perhaps with another kernel: what was defined comes back, what was only made does not. */
@@ -14,7 +14,10 @@ export const bootHost = defineAction({
   danger: 'confirm',
   disabledReason: () => undefined,
   consequences: (host) => [
-    ...host.machineStates().map((machine) => `${machine.name} is lost`),
+    ...host
+      .machineStates()
+      .filter((machine) => machine.state === 'running')
+      .map((machine) => `${machine.name} stops`),
     ...host
       .mdevs()
       .filter(
@@ -23,11 +26,7 @@ export const bootHost = defineAction({
       .map((mdev) => `mediated device ${mdev.uuid} does not come back by itself`),
   ],
   run(host, { profile }) {
-    const next: Host = buildHost(host.description, { profile });
-    for (const { uuid, parent, type, autostart } of host.mdevDefinitions()) {
-      next.defineMdev(parent, type, uuid, autostart);
-      if (autostart && !next.mdevs().some((mdev) => mdev.uuid === uuid)) next.createMdev(parent, type, uuid);
-    }
+    const next = rebootHost(host, { profile });
     return { summary: `the host runs Linux ${profile}`, value: { profile }, host: next };
   },
   linuxCommand: (_host, { profile }) => [`grub-reboot "Linux ${profile}"`, 'systemctl reboot'],

@@ -3,7 +3,7 @@
  * nothing between them but the port.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { buildHost, type Host } from '../../../hw/host.ts';
+import { buildHost, type Host, rebootHost } from '../../../hw/host.ts';
 import { KernelError } from '../../../hw/kernel/errno.ts';
 import { parsePciAddress } from '../../../hw/pci/address.ts';
 import type { PciFunction } from '../../../hw/pci/function.ts';
@@ -535,6 +535,47 @@ describe('virtual functions', () => {
     host.setVirtualFunctions(port, 0);
     expect(host.device(port)?.virtualFunctions).toEqual([]);
     expect(host.device(functions[0])).toBeUndefined();
+  });
+});
+
+describe('a restart', () => {
+  it('brings autostarted mdevs back, and machines stopped, which start with their devices', () => {
+    const host = server();
+    host.defineMdev('0000:83:00.0', 'nvidia-231', MDEV, true);
+    host.defineMdev(ACCELERATOR, 'idxd-1dwq-v1', OTHER_MDEV, false);
+    host.createMdev(ACCELERATOR, 'idxd-1dwq-v1', OTHER_MDEV);
+    host.createMdev('0000:83:00.0', 'nvidia-231', MDEV);
+    host.createMachine('guest', MEMORY);
+    host.assign('guest', DRIVE);
+    host.assign('guest', MDEV);
+    const next = rebootHost(host);
+    expect(next.mdevs().map((mdev) => mdev.uuid)).toEqual([MDEV]);
+    expect(next.mdevDefinitions().map((one) => [one.uuid, one.active])).toEqual([
+      [OTHER_MDEV, false],
+      [MDEV, true],
+    ]);
+    expect(next.machineState('guest')?.state).toBe('stopped');
+    expect(next.device(DRIVE)?.driver).toBe('nvme');
+    next.startMachine('guest');
+    expect(next.device(DRIVE)?.driver).toBe('vfio-pci');
+    for (const device of [DRIVE, MDEV])
+      expect(next.deviceDma({ device, iova: 0n, access: 'write', bytes: HELLO }).ok).toBe(true);
+    next.release('guest', DRIVE);
+    expect(next.device(DRIVE)?.driver).toBe('nvme');
+  });
+
+  it('into another kernel keeps the definitions; what can’t be opened there says why and changes nothing', () => {
+    const host = server();
+    host.enableAuxiliaryMode(ACCELERATOR);
+    host.createMdev(ACCELERATOR, 'idxd-1dwq-v1', MDEV);
+    host.createMachine('guest', MEMORY);
+    host.assign('guest', DRIVE);
+    host.assign('guest', MDEV);
+    const next = rebootHost(host, { profile: '7.2' });
+    expect(next.profile).toBe('7.2');
+    expect(refusal(() => next.startMachine('guest')).code).toBe('ENODEV');
+    expect(next.machineState('guest')?.state).toBe('stopped');
+    expect(next.device(DRIVE)?.driver).toBe('nvme');
   });
 });
 
