@@ -112,7 +112,7 @@ describe.skipIf(missing !== undefined)(title, { timeout: 120_000 }, () => {
     console.kill(signal);
     expect(await closed(console)).toBe(code);
     expectRestored(console);
-    expect((await command(home, 'session', 'show', 'main')).output).toContain('vm.create');
+    expect((await command(home, 'session', 'show', 'main')).output).toContain('vm1web');
   });
 
   it('loses no act to kill -9', async () => {
