@@ -97,6 +97,19 @@ for d in 0000:04:00.0 0000:05:00.0; do rm_ $d; done
     ]);
   });
 
+  it('a group outlives the device that tied it: reasons name who is still there', () => {
+    const functions = [0, 1, 2].map((fn) => functionOf({ at: `00:04.${fn}`, multifunction: fn === 0 }));
+    const removed = (...names: string[]) =>
+      groupsOf(
+        machineOf([], { functions, history: names.map((device) => ({ kind: 'remove', device }) as const) }),
+      ).groups[0].reasons.map((reason) => [reason.device, reason.with, reason.rule]);
+    expect(removed('0000:00:04.0')).toEqual([
+      ['0000:00:04.1', '0000:00:04.2', 'functions not isolated'],
+      ['0000:00:04.2', '0000:00:04.1', 'functions not isolated'],
+    ]);
+    expect(removed('0000:00:04.0', '0000:00:04.1')).toEqual([['0000:00:04.2', null, 'alone']]);
+  });
+
   it('the type of a group with a bound driver stays, but for DMA to DMA-FQ (iommu_group_store_type)', () => {
     const functions = [{ ...functionOf({ at: '00:01.0' }), driver: 'e1000' }];
     const typed = (type: string, more: object = {}): string | undefined =>

@@ -123,13 +123,8 @@ export class GroupFormation {
   /** One reason per member. The first member of a larger group is told by what ties the next one to it. */
   reasonsOf(group: FormedGroup): GroupingReason[] {
     return group.members.map((device, index) => {
-      const decision = this.decisions.get(device);
-      if (decision === undefined) {
-        return { device: device.name, with: null, rule: 'alone', detail: 'It was given a group of its own.' };
-      }
-      const reason = reasonOf(device, decision, this.context);
-      if (index > 0 || group.members.length === 1) return reason;
-      const second = this.reasonOfMember(group.members[1]);
+      if (index > 0 || group.members.length === 1) return this.reasonNow(device, group);
+      const second = this.reasonNow(group.members[1], group);
       return {
         device: device.name,
         with: second.device,
@@ -139,9 +134,18 @@ export class GroupFormation {
     });
   }
 
-  private reasonOfMember(device: PciDevice): GroupingReason {
+  /** The reason of old, told with members that are still there: groups never part, also when what tied them is gone. */
+  private reasonNow(device: PciDevice, group: FormedGroup): GroupingReason {
     const decision = this.decisions.get(device);
-    if (decision === undefined) return { device: device.name, with: null, rule: 'alone', detail: '' };
-    return reasonOf(device, decision, this.context);
+    if (decision === undefined) {
+      return { device: device.name, with: null, rule: 'alone', detail: 'It was given a group of its own.' };
+    }
+    const reason = reasonOf(device, decision, this.context);
+    const partner = reason.with;
+    const others = group.members.filter((other) => other !== device);
+    if (partner === null || others.some((other) => other.name === partner)) return reason;
+    const gone = `${reason.detail} ${partner} has been removed since.`;
+    if (others.length === 0) return { ...reason, with: null, rule: 'alone', detail: gone };
+    return { ...reason, with: others[0].name, detail: gone };
   }
 }
