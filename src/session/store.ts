@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ApplicationError, ExitCode, fileError } from '../errors.ts';
+import { ApplicationError, ExitCode, fileError, toApplicationError } from '../errors.ts';
 import {
   decodeWholeSession,
   SESSION_FORMAT,
@@ -154,10 +154,8 @@ export function readSession(name: string): OpenedSession {
  */
 export function openSession(name: string, what: string, now: Date): OpenedSession {
   const folder = existingFolder(name);
-  const taken = takeLock(lockPath(folder), what, now);
-  if (!('release' in taken)) {
-    return { ...read(name, folder, []), readOnlyReason: describeOwner(taken.owner) };
-  }
+  const taken = lockOrReason(folder, what, now);
+  if (typeof taken === 'string') return { ...read(name, folder, []), readOnlyReason: taken };
   try {
     const notices: string[] = [];
     if (taken.tookOverFrom !== undefined) {
@@ -173,6 +171,18 @@ export function openSession(name: string, what: string, now: Date): OpenedSessio
   } catch (thrown) {
     taken.release();
     throw thrown;
+  }
+}
+
+/** The lock, or why the session can only be read: who has it, or what keeps the folder from being written. */
+function lockOrReason(folder: string, what: string, now: Date): Lock | string {
+  try {
+    const taken = takeLock(lockPath(folder), what, now);
+    return 'release' in taken ? taken : describeOwner(taken.owner);
+  } catch (thrown) {
+    const { code } = toApplicationError(thrown);
+    if (!['EACCES', 'EPERM', 'EROFS', 'ENOSPC'].includes(code)) throw thrown;
+    return code === 'ENOSPC' ? `the disk is full (${folder})` : `its folder can not be written (${folder})`;
   }
 }
 
@@ -303,12 +313,18 @@ function recoverRemedy(name: string): string {
   return `nothing was changed. vtdeck session recover ${name} keeps the damaged file aside and goes on from what is whole`;
 }
 
-export function sessionBusy(name: string, owner: string): ApplicationError {
-  return new ApplicationError('EBUSY', `session "${name}" is open in ${owner}`, {
-    rule: 'one writer a session',
-    remedy: `do it there, close it there, or work on a copy: vtdeck session copy ${name} ${name}-2`,
-    exitCode: ExitCode.refused,
-  });
+/** Why a session can't be acted on. @param reason What opening it said: who has it, or what can't be written. */
+export function sessionBusy(name: string, reason: string): ApplicationError {
+  const taken = /^(?:a )?process /.test(reason);
+  return new ApplicationError(
+    taken ? 'EBUSY' : 'EROFS',
+    taken ? `session "${name}" is open in ${reason}` : `session "${name}" can only be read: ${reason}`,
+    {
+      rule: 'one writer a session',
+      remedy: `${taken ? 'do it there, close it there, or work on' : 'work on'} a copy: vtdeck session copy ${name} ${name}-2`,
+      exitCode: ExitCode.refused,
+    },
+  );
 }
 
 /** @throws EBUSY when a living process has it. */

@@ -140,13 +140,33 @@ describe.skipIf(!isRoot)('a small real disk (tmpfs; skipped where it can not be 
   });
 });
 
+describe.skipIf(!isRoot)('a disk that was made read-only (skipped where it can not be mounted)', () => {
+  const home = ownHome();
+  it('opens to read, and says why', (context) => {
+    openOnFake('a', { create: true }).close();
+    const folder = join(home.path, 'sessions');
+    const bound = spawnSync('mount', ['--bind', folder, folder]).status === 0;
+    if (!bound) context.skip();
+    try {
+      expect(spawnSync('mount', ['-o', 'remount,ro,bind', folder]).status).toBe(0);
+      const workspace = openOnFake('a');
+      expect(workspace.readOnlyReason).toContain('can not be written');
+      const outcome = workspace.dispatch('vm.create', { vm: 'alpha' });
+      expect(outcome.ok).toBe(false);
+      workspace.close();
+    } finally {
+      spawnSync('umount', [folder]);
+    }
+  });
+});
+
 describe('a home that can not be written', () => {
   const home = ownHome();
   it.skipIf(isRoot)('is named, with what to do (skipped for root, who writes anyway)', () => {
     createSession('a', { origin: ORIGIN }, new Date(0));
     chmodSync(join(home.path, 'sessions', 'a'), 0o500);
     try {
-      expect(() => openSession('a', 'test', new Date(0))).toThrow(/can't be locked/);
+      expect(openSession('a', 'test', new Date(0)).readOnlyReason).toContain('can not be written');
     } finally {
       chmodSync(join(home.path, 'sessions', 'a'), 0o700);
     }
