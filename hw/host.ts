@@ -94,6 +94,14 @@ export class Host extends HostQuestions implements HostOperations {
     this.kernel.mdev.remove(mdev, '1');
   }
 
+  loadModule(name: string): void {
+    this.modules.load(name);
+  }
+
+  unloadModule(name: string): void {
+    this.modules.unload(name);
+  }
+
   defineMdev(parent: string, type: string, uuid: string, autostart: boolean): void {
     this.definitions.define({ parent, type, uuid, autostart });
   }

@@ -11,6 +11,7 @@ import { KernelError } from '../kernel/errno.ts';
 import type { FaultReport } from '../kernel/intel/fault-handler.ts';
 import { LinuxKernel } from '../kernel/kernel.ts';
 import type { Mdev } from '../kernel/mdev/mdev-driver.ts';
+import { SampleModules } from '../kernel/mdev/sample-modules.ts';
 import { PageAllocator } from '../kernel/page-allocator.ts';
 import { KERNEL_PROFILES, type ProfileName } from '../kernel/profile.ts';
 import { Sysfs } from '../kernel/sysfs/sysfs.ts';
@@ -50,6 +51,7 @@ export abstract class HostAssembly {
   protected readonly transfers: Transfers;
   protected readonly facts: DeviceFacts;
   protected readonly sysfs: Sysfs;
+  protected readonly modules: SampleModules;
 
   constructor(description: HostDescription, profile: ProfileName, carriedOver?: CarriedOver) {
     this.description = description;
@@ -86,6 +88,7 @@ export abstract class HostAssembly {
       this.machines.restore(definition, devices);
     this.transfers = new Transfers(this.hardware, this.kernel, this.eventLog);
     this.facts = this.makeFacts();
+    this.modules = new SampleModules(this.kernel);
     this.sysfs = new Sysfs(this.kernel, {
       setVirtualFunctions: (physical, count) =>
         setVirtualFunctions(this.kernel, this.machines, physical, count),

@@ -106,6 +106,9 @@ export interface HostOperations {
   /** @param uuid 8-4-4-4-12 hexadecimal digits. @param type Directory name of the type. */
   createMdev(parent: string, type: string, uuid: string): void;
   removeMdev(uuid: string): void;
+  /** modprobe of a sample mdev driver: its virtual parent registers. */
+  loadModule(name: string): void;
+  unloadModule(name: string): void;
   /** mdevctl define: outlives a boot; `autostart` ones come back with their parent. */
   defineMdev(parent: string, type: string, uuid: string, autostart: boolean): void;
   undefineMdev(uuid: string): void;
@@ -169,6 +172,8 @@ export interface HostQueries {
   mdevParents(): MdevParentState[];
   mdevs(): MdevState[];
   mdevDefinitions(): MdevDefinitionState[];
+  /** Sample mdev drivers that can be loaded. */
+  sampleModules(): { readonly name: string; readonly loaded: boolean }[];
   machineStates(): MachineState[];
   machineState(name: string): MachineState | undefined;
   domains(): DomainState[];

@@ -72,6 +72,10 @@ export abstract class HostQuestions extends HostAssembly implements HostQueries 
     }));
   }
 
+  sampleModules(): { name: string; loaded: boolean }[] {
+    return this.modules.names.map((name) => ({ name, loaded: this.kernel.mdev.parent(name) !== undefined }));
+  }
+
   machineStates(): State.MachineState[] {
     return this.machines.all.map((machine) => machineState(this.kernel, machine));
   }

@@ -18,6 +18,7 @@ import { createMdev } from './mdev-create.ts';
 import { defineMdev } from './mdev-define.ts';
 import { removeMdev } from './mdev-remove.ts';
 import { undefineMdev } from './mdev-undefine.ts';
+import { loadModule, unloadModule } from './module-load.ts';
 import { setVirtualFunctions } from './sriov-set.ts';
 import { writeSysfs } from './sysfs-write.ts';
 import { addMemory } from './vm-add-memory.ts';
@@ -47,6 +48,8 @@ export const actions: readonly Action[] = [
   removeMdev,
   defineMdev,
   undefineMdev,
+  loadModule,
+  unloadModule,
   createMachine,
   startMachine,
   stopMachine,

@@ -33,6 +33,29 @@ const available = (host: Host): Record<string, number> =>
       ?.types.map((type) => [type.name, type.availableInstances]) ?? [],
   );
 
+describe('a sample driver without hardware', () => {
+  it('moves its data through VFIO: no page is pinned, no table is walked', () => {
+    const host = server('7.2');
+    expect(host.sampleModules().every((module) => !module.loaded)).toBe(true);
+    expect(refusal(() => host.loadModule('nonsense')).code).toBe('ENOENT');
+    host.loadModule('mtty');
+    const parent = host.mdevParents().find((one) => one.device === 'mtty');
+    expect(parent).toMatchObject({ isolation: 'software', auxiliaryMode: 'unsupported' });
+    const [type] = parent?.types ?? [];
+    host.createMdev('mtty', type.id, uuid(1));
+    host.createMachine('guest', MEMORY);
+    host.assign('guest', uuid(1));
+    const done = host.deviceDma({ device: uuid(1), iova: 0x1000n, access: 'write', bytes: HELLO });
+    expect(done.ok).toBe(true);
+    expect(host.readMachineMemory('guest', 0x1000n, HELLO.length)).toEqual(HELLO);
+    expect(host.machineState('guest')?.lockedBytes).toBe(0n);
+    expect(refusal(() => host.unloadModule('mtty')).code).toBe('EAGAIN');
+    host.release('guest', uuid(1));
+    host.unloadModule('mtty');
+    expect(host.mdevs()).toEqual([]);
+  });
+});
+
 describe.each(['5.15', '6.1', '7.2'] as const)('virtual graphics cards on %s', (profile) => {
   it('exclude other types as soon as one exists', () => {
     const host = server(profile);
