@@ -191,7 +191,8 @@ export class IntelDomain implements DriverDomain {
   }
 
   unmap(page: Page, count: number): number {
-    const table = this.pagingTable();
+    const { table } = this;
+    if (table === undefined) return 0;
     if (!this.profile.unmapInRuns) return this.unmapRun(table, page, count);
     let done = 0;
     while (done < count) {

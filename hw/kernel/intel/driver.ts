@@ -2,6 +2,7 @@
  * The VT-d driver (drivers/iommu/intel/iommu.c): finds the units that the DMAR table names, starts them, and makes in
  * their tables what the IOMMU core decides.
  */
+import type { RemappingUnitStructure } from '../../acpi/dmar.ts';
 import type { HardwarePort } from '../../port.ts';
 import type { Trace } from '../../trace.ts';
 import type { Device } from '../device.ts';
@@ -68,7 +69,7 @@ export class IntelDriver implements IommuDriver {
   private readonly paging = new Set<IntelDomain>();
   private domainCount = 0;
 
-  /** Finds the units; `start` sets them going. @throws KernelError EINVAL: nothing answers at a register base. */
+  /** Finds the units; `start` sets them going. */
   constructor(options: IntelDriverOptions) {
     const { port, profile, trace, log, lookup } = options;
     this.port = port;
@@ -83,22 +84,9 @@ export class IntelDriver implements IommuDriver {
     this.interrupts = new InterruptRemapping(this.tables);
     this.remapsInterrupts = options.interruptRemapping ?? false;
     this.pageRequests = new PageRequestHandler(this.tables, log);
-    const scalableWanted = options.scalableMode ?? true;
     this.units = lookup.units
       .filter((unit) => unit.ignored === undefined)
-      .map(
-        ({ structure, name }) =>
-          new IntelUnit({
-            port,
-            tables: this.tables,
-            trace,
-            profile,
-            registerBase: structure.registerBase,
-            segment: structure.segment,
-            index: Number(name.slice('dmar'.length)),
-            scalableWanted,
-          }),
-      );
+      .flatMap(({ structure, name }) => this.makeUnit(options, structure, name));
     this.identity = new IntelDomain(this, 'identity', 'identity', profile, undefined);
     this.blockingDomain = profile.staticDomains
       ? new IntelDomain(this, 'blocked', 'blocked', profile, undefined)
@@ -108,6 +96,32 @@ export class IntelDriver implements IommuDriver {
       profile.deviceFeaturesAt === 'probe'
         ? new ModernAttachment(this.tables, this.entries, () => this.maximumPasid)
         : new LegacyAttachment(this.tables, this.entries, log, this.quirks, () => this.units);
+  }
+
+  /** alloc_iommu: a unit that the driver can't use is told of and left alone, and so are the devices behind it. */
+  private makeUnit(
+    options: IntelDriverOptions,
+    structure: RemappingUnitStructure,
+    name: string,
+  ): IntelUnit[] {
+    try {
+      return [
+        new IntelUnit({
+          port: options.port,
+          tables: this.tables,
+          trace: this.trace,
+          profile: this.profile,
+          registerBase: structure.registerBase,
+          segment: structure.segment,
+          index: Number(name.slice('dmar'.length)),
+          scalableWanted: options.scalableMode ?? true,
+        }),
+      ];
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      this.log.write(`DMAR: ${error.message}`);
+      return [];
+    }
   }
 
   /** init_dmars: queues, root tables, flushes, interrupts; translation starts with `enableTranslation`. */

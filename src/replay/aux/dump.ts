@@ -51,7 +51,10 @@ function dumpDevice(kernel: LinuxKernel, name: string, names: DomainNames): unkn
     if (value !== undefined) state[key] = value;
   }
   state.context = dumpContext(kernel.intel, info);
-  state.subdevices = [...info.auxiliaryRecords].map(({ domain, users }) => ({ domain: names.of(domain), users }));
+  state.subdevices = [...info.auxiliaryRecords].map(({ domain, users }) => ({
+    domain: names.of(domain),
+    users,
+  }));
   const table = info.pasidTable;
   if (table === undefined) return { ...state, pasid_table: null };
   return {

@@ -114,6 +114,8 @@ export class AuxiliaryOperations {
   private allocate(args: Arguments): CallResult {
     const type = DOMAIN_TYPES[String(args.type) as keyof typeof DOMAIN_TYPES];
     const [group] = this.core.groups;
+    if (group === undefined)
+      throw new KernelError('ENOMEM', 'no IOMMU driver', 'No IOMMU driver makes domains here.');
     const domain = this.core.allocateDomain(group.devices[0], { type }) as IntelDomain;
     this.names.add(String(args.domain), domain);
     return {};

@@ -46,6 +46,8 @@ export const auxRunner: ReplayRunner = {
         actual.ret = result.value ?? 0;
         actual.out = result.out ?? {};
       } catch (error) {
+        // A name that stands for nothing: the file is at fault.
+        if (error instanceof RangeError) throw fileError(error.message, { file: transcript.file, line });
         if (!(error instanceof KernelError)) throw error;
         actual.ret = -error.errno;
         actual.errno = error.code;
