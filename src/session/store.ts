@@ -316,12 +316,16 @@ function recoverRemedy(name: string): string {
 /** Why a session can't be acted on. @param reason What opening it said: who has it, or what can't be written. */
 export function sessionBusy(name: string, reason: string): ApplicationError {
   const taken = /^(?:a )?process /.test(reason);
+  const file = name.includes('/');
+  const copy = file
+    ? `import it: vtdeck session import ${name}`
+    : `work on a copy: vtdeck session copy ${name} ${name}-2`;
   return new ApplicationError(
     taken ? 'EBUSY' : 'EROFS',
     taken ? `session "${name}" is open in ${reason}` : `session "${name}" can only be read: ${reason}`,
     {
       rule: 'one writer a session',
-      remedy: `${taken ? 'do it there, close it there, or work on' : 'work on'} a copy: vtdeck session copy ${name} ${name}-2`,
+      remedy: `${taken ? 'do it there, close it there, or ' : ''}${copy}`,
       exitCode: ExitCode.refused,
     },
   );
