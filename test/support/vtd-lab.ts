@@ -12,7 +12,7 @@ import { VtdUnit } from '../../hw/vtd/unit.ts';
 
 /** 64 MiB, and a read-only page range at 64 MiB for tables that can't be updated. */
 export const MEMORY_BYTES = 0x4000000;
-export const ROM_START = MEMORY_BYTES;
+export const ROM_START = 0x4000000;
 export const ROM_BYTES = 0x10000;
 
 /** The function that the tests' requests come from: 01:02.3. */
