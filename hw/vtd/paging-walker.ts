@@ -91,7 +91,7 @@ export class PagingWalker {
 
   /**
    * Translates one page through the tables of the space.
-   * @param access Bits of Access; 0 asks what is granted, and fails only where nothing is.
+   * @param access Bits of Access, not 0.
    * @returns 0, or a fault reason.
    */
   walk(space: AddressSpace, pageHigh: number, pageLow: number, access: number): number {
@@ -111,6 +111,9 @@ export class PagingWalker {
     const pageSize = PAGE_SIZE;
     const { memory, observer } = this;
     const reserved = this.reservedSecond;
+    // Entries that lead on have the same reserved bits at every level: below level 4 the size bit is clear in them.
+    const reservedLow = reserved[8];
+    const reservedHigh = reserved[9];
     const flags = space.secondFlags;
     const cache = space.type === TranslationType.secondLevel ? this.cache : undefined;
     let level = space.secondLevels;
@@ -143,11 +146,12 @@ export class PagingWalker {
       const high = words[word + 1] | 0;
       if (observer !== undefined) this.show(SecondLevelEntry, level, tableHigh, tableLow, words, word);
       rights &= low;
-      if ((need & ~rights) !== 0 || rights === 0) return this.secondRefusal(space, need, rights);
+      if ((need & ~rights) !== 0) return this.secondRefusal(space, need, rights);
       const leaf = level === 1 || ((low & pageSize) !== 0 && level <= 3);
-      const masks = leaf ? PAGE_MASKS + level * 2 : level * 2;
-      if (((low & reserved[masks]) | (high & reserved[masks + 1])) !== 0)
-        return space.scalable ? Fault.secondLevelReserved : Fault.entryReserved;
+      const bad = leaf
+        ? (low & reserved[PAGE_MASKS + level * 2]) | (high & reserved[PAGE_MASKS + 1 + level * 2])
+        : (low & reservedLow) | (high & reservedHigh);
+      if (bad !== 0) return space.scalable ? Fault.secondLevelReserved : Fault.entryReserved;
       if (flags) {
         const reason = this.updateSecond(space, tableHigh, tableLow, word, low, leaf ? need : 0);
         if (reason !== 0) return reason;
