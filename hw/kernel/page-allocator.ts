@@ -22,10 +22,6 @@ export class PageAllocator {
     return this.frames.taken;
   }
 
-  isAllocated(frame: Frame): boolean {
-    return this.frames.isTaken(frame);
-  }
-
   /** The lowest free frame. @throws KernelError ENOMEM when none is left. */
   allocate(): Frame {
     const frame = this.frames.takeLowest();

@@ -43,11 +43,6 @@ export class InterruptRemapping {
     this.tables = tables;
   }
 
-  /** True when the unit remaps interrupts. */
-  isOn(unit: IntelUnit): boolean {
-    return this.byUnit.has(unit);
-  }
-
   /** iommu_set_irq_remapping, iommu_enable_irq_remapping; again after a resume, with the table that is there. */
   enable(unit: IntelUnit): void {
     const table = this.byUnit.get(unit) ?? {

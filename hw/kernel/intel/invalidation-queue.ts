@@ -2,7 +2,6 @@
  * The invalidation queue as the driver uses it (dmar.c, qi_submit_sync): descriptors, then a wait descriptor that
  * writes a status word, then the tail; the call returns when the word is there.
  */
-import type { Frame } from '../../memory/types.ts';
 import type { HardwarePort, MmioPort } from '../../port.ts';
 import type { Trace } from '../../trace.ts';
 import { DescriptorType, decodeDescriptor, encodeDescriptor, WaitDescriptor } from '../../vtd/descriptors.ts';
@@ -25,7 +24,6 @@ export class InvalidationQueue {
   private readonly statusAddress: number;
   private readonly waits: (Uint32Array | undefined)[] = [];
   private next = 0;
-  private submitted = 0;
 
   /**
    * Allocates the ring and switches it on. @param wide 256-bit descriptors: where the unit reports scalable mode.
@@ -50,16 +48,6 @@ export class InvalidationQueue {
     port.memory.zero(this.statusAddress, 4096);
   }
 
-  /** Where the ring lies, for whoever lists kernel memory. */
-  get frames(): readonly Frame[] {
-    return [this.queueAddress / 4096, this.statusAddress / 4096] as Frame[];
-  }
-
-  /** Descriptors submitted since boot, wait descriptors not counted. */
-  get count(): number {
-    return this.submitted;
-  }
-
   /** Programs IQT and IQA and sets GCMD.QIE; also after a resume. @param globalBits Level bits that stay on. */
   enable(globalBits: number): void {
     this.next = 0;
@@ -74,16 +62,15 @@ export class InvalidationQueue {
    * @throws KernelError EINVAL: the unit refused a descriptor; ETIMEDOUT: a device did not answer an invalidation of
    * its device-TLB.
    */
-  submit(descriptors: readonly Uint32Array[], options: { drainPageRequests?: boolean } = {}): void {
+  submit(descriptors: readonly Uint32Array[]): void {
     for (const descriptor of descriptors) {
       this.write(this.next, descriptor);
       this.next = (this.next + 1) % LENGTH;
-      this.submitted += 1;
       if (this.trace.active) this.report(descriptor);
     }
     const waitIndex = this.next;
     const status = this.statusAddress + waitIndex * 4;
-    const wait = this.waitFor(waitIndex, options.drainPageRequests === true);
+    const wait = this.waitFor(waitIndex);
     this.port.memory.write32(status, 1);
     this.write(waitIndex, wait);
     this.next = (this.next + 1) % LENGTH;
@@ -105,16 +92,15 @@ export class InvalidationQueue {
   }
 
   /** The wait descriptor of each place in the ring, made when first needed. */
-  private waitFor(index: number, drainPageRequests: boolean): Uint32Array {
-    const known = drainPageRequests ? undefined : this.waits[index];
-    if (known !== undefined) return known;
-    const made = encodeDescriptor(WaitDescriptor, DescriptorType.wait, {
-      statusWrite: 1,
-      statusData: DONE,
-      statusAddress: this.statusAddress + index * 4,
-      pageRequestDrain: drainPageRequests ? 1 : 0,
-    });
-    if (!drainPageRequests) this.waits[index] = made;
+  private waitFor(index: number): Uint32Array {
+    const made =
+      this.waits[index] ??
+      encodeDescriptor(WaitDescriptor, DescriptorType.wait, {
+        statusWrite: 1,
+        statusData: DONE,
+        statusAddress: this.statusAddress + index * 4,
+      });
+    this.waits[index] = made;
     return made;
   }
 

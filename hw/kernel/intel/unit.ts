@@ -113,11 +113,6 @@ export class IntelUnit {
     return Math.min(30 + 9 * this.agaw, this.capabilities.maximumGuestAddressWidth + 1);
   }
 
-  /** Address of the root table, for who reads as the hardware does. */
-  get rootTable(): number {
-    return this.rootAddress;
-  }
-
   get pasidSupported(): boolean {
     return this.scalable && this.capabilities.processAddressSpaceIds === 1;
   }
