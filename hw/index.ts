@@ -7,20 +7,12 @@ export { readDmar } from './acpi/dmar-reader.ts';
 export { writeDmar } from './acpi/dmar-writer.ts';
 export { EDU_BUFFER, EduCommand, EduRegister } from './devices/edu.ts';
 export { BareMachine } from './host/bare-machine.ts';
-export type {
-  DmaRequest,
-  HostOperations,
-  HostQueries,
-  MachineOptions,
-  WalkRequest,
-} from './host/operations.ts';
 export type * from './host/state.ts';
-export { buildHost, type Host, type HostOptions, rebootHost } from './host.ts';
+export { buildHost, type Host, rebootHost } from './host.ts';
 export type {
   FunctionDescription,
   HostDescription,
   HostEvent,
-  OtherDeviceDescription,
   UnitDescription,
 } from './host-description.ts';
 export { compareHosts, type HostComparison } from './isolation/compare.ts';
@@ -31,7 +23,7 @@ export { type WhatIf, type WhatIfReport, whatIf } from './isolation/what-if.ts';
 export { KERNEL_CALLS } from './kernel/calls/kernel-calls.ts';
 export type { Device } from './kernel/device.ts';
 export * as kernel from './kernel/door.ts';
-export { Errno, KernelError } from './kernel/errno.ts';
+export { KernelError } from './kernel/errno.ts';
 export { atsEnabled, maximumPasids, pasidEnabled, priEnabled } from './kernel/intel/device-features.ts';
 export type { DeviceInfo } from './kernel/intel/device-info.ts';
 export type { IntelDomain } from './kernel/intel/domain.ts';
@@ -40,8 +32,7 @@ export { iovaToPhysical, mapRange, unmapRange } from './kernel/iommu/map-range.t
 export { IommuProt } from './kernel/iommu/types.ts';
 export * as iommufd from './kernel/iommufd/door.ts';
 export type { LinuxKernel } from './kernel/kernel.ts';
-export { Process, ProcessTable } from './kernel/process/process.ts';
-export { UserPages } from './kernel/process/user-pages.ts';
+export { Process } from './kernel/process/process.ts';
 export type { ProfileName } from './kernel/profile.ts';
 export type { DecodedField, Layout } from './layout.ts';
 export { PhysicalMemory } from './memory/physical-memory.ts';
@@ -63,11 +54,10 @@ export {
   endpointConfiguration,
   type PlacedCapability,
 } from './pci/configuration-builder.ts';
-export type { TraceEvent } from './trace.ts';
 export { Trace } from './trace.ts';
 export { type QemuUnitOptions, qemuUnit, unitWithRegisters } from './vtd/configuration.ts';
 export { dmaRead, dmaWrite } from './vtd/dma.ts';
-export { type FaultReason, faultReasons } from './vtd/fault-reasons.ts';
+export { faultReasons } from './vtd/fault-reasons.ts';
 export type { Interrupt } from './vtd/interrupt-remapping.ts';
 export {
   FirstLevelEntry,
