@@ -361,7 +361,7 @@ export class IntelDriver implements IommuDriver {
     }
   }
 
-  reservedRegions(device: Device): ReservedRegion[] {
+  reservedRegions(device: Device): readonly ReservedRegion[] {
     const { pci } = device;
     return pci === undefined ? [] : deviceReservedRegions(pci, this.lookup.reservedMemory(pci));
   }

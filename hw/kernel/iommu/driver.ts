@@ -44,7 +44,7 @@ export interface IommuDriver {
   detachPasid(domain: DriverDomain, device: Device, pasid: number): void;
   /** Gives the page table back. @throws KernelError EBUSY while attached. */
   freeDomain(domain: DriverDomain): void;
-  reservedRegions(device: Device): ReservedRegion[];
+  reservedRegions(device: Device): readonly ReservedRegion[];
   /** Firmware wants a 1:1 mapping at all times (a direct, non-relaxable region). */
   requiresDirect(device: Device): boolean;
 }
