@@ -155,6 +155,10 @@ export class Player {
 
   /** Opens the console, unless the tape does so itself by typing into a shell. */
   private async begin(): Promise<void> {
+    // What comes before a tape's first Hide is hidden as well: the prompt of the shell.
+    const quiet = ['set', 'output', 'require', 'env', 'chapter'];
+    const opening = this.tape.commands.find((command) => !quiet.includes(command.kind));
+    if (opening?.kind === 'hide') this.recording.hide(this.clock.now());
     const first = this.tape.commands.find((command) =>
       ['type', 'key', 'wait', 'expect'].includes(command.kind),
     );
