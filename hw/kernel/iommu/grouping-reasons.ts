@@ -95,7 +95,24 @@ function aliasReason(
 function climbText(climbs: readonly Climb[], context: AcsContext): string {
   if (climbs.length === 0) return '';
   const open = [...new Set(climbs.map((climb) => climb.openBridge))];
-  return `${open.map((bridge) => explainAcs(bridge, GROUPING_CONTROLS, context).detail).join('; ')}.`;
+  return `${open.map((bridge) => bridgeText(bridge, context)).join('; ')}.`;
+}
+
+/** Texts of bridges by context: a bridge is told once for each device behind it, and its registers don't change meanwhile. */
+const bridgeTexts = new WeakMap<AcsContext, Map<PciDevice, string>>();
+
+function bridgeText(bridge: PciDevice, context: AcsContext): string {
+  let texts = bridgeTexts.get(context);
+  if (texts === undefined) {
+    texts = new Map();
+    bridgeTexts.set(context, texts);
+  }
+  let text = texts.get(bridge);
+  if (text === undefined) {
+    text = explainAcs(bridge, GROUPING_CONTROLS, context).detail;
+    texts.set(bridge, text);
+  }
+  return text;
 }
 
 /** Why nothing draws a device to another. */
@@ -105,9 +122,7 @@ function aloneText(device: PciDevice, context: AcsContext): string {
     parts.push('It sits on a root bus: no bridge above it where requests could turn round');
   } else {
     const above = bridgesAbove(device.bus);
-    parts.push(
-      `The way up is isolated: ${above.map((bridge) => explainAcs(bridge, GROUPING_CONTROLS, context).detail).join('; ')}`,
-    );
+    parts.push(`The way up is isolated: ${above.map((bridge) => bridgeText(bridge, context)).join('; ')}`);
   }
   if (device.isVirtualFunction) parts.push('a virtual function counts as single-function');
   else if (!device.multifunction) parts.push('it is the only function of its slot');

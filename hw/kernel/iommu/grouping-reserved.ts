@@ -22,27 +22,37 @@ const TYPE_ORDER: Readonly<Record<ReservedType, number>> = {
   'software-msi': 4,
 };
 
+const MSI_REGION: ReservedRegion = {
+  start: MSI_START,
+  end: MSI_END,
+  type: 'msi',
+  because: 'interrupt messages',
+};
+
 /** What one device keeps reserved. RMRRs of USB and graphics devices are relaxable: drivers stop using them. */
 export function deviceReservedRegions(
   device: PciDevice,
   reservedMemory: readonly ReservedMemoryStructure[],
 ): ReservedRegion[] {
   const relaxable = device.classCode >>> 8 === CLASS_USB || device.classCode >>> 16 === BASE_CLASS_DISPLAY;
+  const isIsaBridge = device.classCode >>> 8 === CLASS_ISA_BRIDGE;
+  if (reservedMemory.length === 0 && !isIsaBridge) return [MSI_REGION];
   const regions: ReservedRegion[] = reservedMemory.map((structure) => ({
     start: structure.base,
     end: structure.limit,
     type: relaxable ? 'direct-relaxable' : 'direct',
     because: `RMRR of ${device.name}`,
   }));
-  if (device.classCode >>> 8 === CLASS_ISA_BRIDGE) {
+  if (isIsaBridge) {
     regions.push({ start: 0n, end: ISA_END, type: 'direct-relaxable', because: `ISA bridge ${device.name}` });
   }
-  regions.push({ start: MSI_START, end: MSI_END, type: 'msi', because: 'interrupt messages' });
+  regions.push(MSI_REGION);
   return regions;
 }
 
 /** The union over a group: sorted by start, then type; regions of one type that touch or overlap become one. */
 export function mergeReservedRegions(regions: readonly ReservedRegion[]): ReservedRegion[] {
+  if (regions.length === 1) return [...regions];
   const sorted = [...regions].sort((a, b) =>
     a.start === b.start ? TYPE_ORDER[a.type] - TYPE_ORDER[b.type] : a.start < b.start ? -1 : 1,
   );
