@@ -1,6 +1,7 @@
 /** struct dmar_domain: an address space that any number of devices, PASIDs and units share. */
 import type { Frame, Page } from '../../memory/types.ts';
 import { KernelError } from '../errno.ts';
+import { traced } from '../iommu/call-log.ts';
 import type { DriverDomain } from '../iommu/driver.ts';
 import { type Aperture, type DomainLeaf, type DomainType, IommuProt } from '../iommu/types.ts';
 import type { KernelProfile } from '../profile.ts';
@@ -163,6 +164,29 @@ export class IntelDomain implements DriverDomain {
   }
 
   map(page: Page, frame: Frame, count: number, prot: number): void {
+    const { trace } = this.driver;
+    if (!trace.active) {
+      this.mapNow(page, frame, count, prot);
+      return;
+    }
+    const args = () => ({
+      domain: this.name,
+      iova: hexPage(page),
+      physical: hexPage(frame),
+      pages: count,
+      prot,
+    });
+    traced(trace, 'kernel/iommu', 'iommu_map', args, () => this.mapNow(page, frame, count, prot));
+  }
+
+  unmap(page: Page, count: number): number {
+    const { trace } = this.driver;
+    if (!trace.active) return this.unmapNow(page, count);
+    const args = () => ({ domain: this.name, iova: hexPage(page), pages: count });
+    return traced(trace, 'kernel/iommu', 'iommu_unmap', args, () => this.unmapNow(page, count));
+  }
+
+  private mapNow(page: Page, frame: Frame, count: number, prot: number): void {
     const table = this.pagingTable();
     const last = this.profile.domainWidth === 'unit' ? this.aperture.last : 2 ** (this.addressBits - 12) - 1;
     if (page + count - 1 > last) this.refuseWidth(page + count);
@@ -190,7 +214,7 @@ export class IntelDomain implements DriverDomain {
     flushMapped(this, page, count);
   }
 
-  unmap(page: Page, count: number): number {
+  private unmapNow(page: Page, count: number): number {
     const { table } = this;
     if (table === undefined) return 0;
     if (!this.profile.unmapInRuns) return this.unmapRun(table, page, count);
@@ -275,6 +299,8 @@ export class IntelDomain implements DriverDomain {
     return this.table;
   }
 }
+
+const hexPage = (page: number): string => `0x${(page * 4096).toString(16)}`;
 
 /**
  * How many pages from here one call of the driver takes: pages of the largest size that fits, up to where a larger
