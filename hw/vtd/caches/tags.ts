@@ -8,6 +8,8 @@ export const TagKind = { secondLevel: 0, firstLevel: 1, nested: 2, passThrough: 
 
 export class Tags {
   private readonly numbers = new Map<number, number>();
+  /** Tags of each domain id: an invalidation looks at those alone. */
+  private readonly ofDomain = new Map<number, number[]>();
   /** By tag: kind, domain id, PASID (-1 for second-level). */
   readonly kinds: number[] = [];
   readonly domainIds: number[] = [];
@@ -24,18 +26,17 @@ export class Tags {
       this.kinds.push(kind);
       this.domainIds.push(domainId);
       this.pasids.push(tagged);
+      const siblings = this.ofDomain.get(domainId);
+      if (siblings === undefined) this.ofDomain.set(domainId, [tag]);
+      else siblings.push(tag);
     }
     return tag;
   }
 
   /** Those of a kind and domain id, and of a PASID unless it is -1. */
   matching(kind: number, domainId: number, pasid: number): number[] {
-    const found: number[] = [];
-    for (let tag = 0; tag < this.kinds.length; tag += 1) {
-      if (this.kinds[tag] !== kind || this.domainIds[tag] !== domainId) continue;
-      if (pasid < 0 || this.pasids[tag] === pasid) found.push(tag);
-    }
-    return found;
+    const all = this.ofDomain.get(domainId) ?? [];
+    return all.filter((tag) => this.kinds[tag] === kind && (pasid < 0 || this.pasids[tag] === pasid));
   }
 
   describe(tag: number): string {
