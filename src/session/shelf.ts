@@ -5,10 +5,10 @@ import { builtInHostNames } from '../hosts/builtin.ts';
 import type { Workspace } from '../workspace.ts';
 import { removeSession } from './bin.ts';
 import { bundledDemoNames, bundledDemoTitle, bundledSession, bundledSessionNames } from './bundled.ts';
-import type { SessionDocument } from './document.ts';
 import { defaultOrigin, openWorkspace } from './open-workspace.ts';
 import { prefer } from './preferences.ts';
-import { createSession, readSession, renameSession, sessionNames } from './store.ts';
+import { hostName, type IndexedSession, indexedSessions } from './session-index.ts';
+import { createSession, renameSession } from './store.ts';
 
 export interface ShelfOptions {
   readonly now: () => number;
@@ -35,11 +35,12 @@ export class Shelf {
 
   /** Your own first, then those that come with vtdeck, then demos. */
   list(): readonly Entry[] {
-    const own = sessionNames();
+    const own = indexedSessions();
+    const names = new Set(own.map((session) => session.name));
     return [
       ...own.map(ownEntry),
       ...bundledSessionNames()
-        .filter((name) => !own.includes(name))
+        .filter((name) => !names.has(name))
         .map(bundledEntry),
       ...bundledDemoNames().map((name): Entry => {
         return {
@@ -100,32 +101,17 @@ export class Shelf {
   }
 }
 
-function hostOf(document: SessionDocument): string {
-  const { host } = document.origin;
-  return 'builtin' in host ? String(host.builtin) : String(host.name);
-}
-
-function ownEntry(name: string): Entry {
-  try {
-    const { document } = readSession(name);
-    const { title, checkpoint, savedAt } = document;
-    const changed = savedAt.slice(0, 16).replace('T', ' ');
-    return { name, kind: 'session', title, host: hostOf(document), acts: checkpoint.acts, changed };
-  } catch (thrown) {
-    return {
-      name,
-      kind: 'session',
-      title: (thrown as Error).message,
-      host: '',
-      acts: undefined,
-      changed: 'damaged',
-    };
-  }
+function ownEntry(session: IndexedSession): Entry {
+  const { name, title, host, acts, savedAt, problem } = session;
+  if (problem !== null)
+    return { name, kind: 'session', title: problem, host, acts: undefined, changed: 'damaged' };
+  const changed = (savedAt ?? '').slice(0, 16).replace('T', ' ');
+  return { name, kind: 'session', title, host, acts, changed };
 }
 
 function bundledEntry(name: string): Entry {
   const session = bundledSession(name);
   const acts = session?.document.checkpoint.acts;
-  const host = session === undefined ? '' : hostOf(session.document);
+  const host = session === undefined ? '' : hostName(session.document);
   return { name, kind: 'bundled', title: session?.document.title ?? name, host, acts, changed: '' };
 }

@@ -1,53 +1,19 @@
 import type { CommandModule } from 'yargs';
-import { formatError, toApplicationError } from '../../errors.ts';
 import { printJson, printText } from '../../output.ts';
 import { bundledSession, bundledSessionNames } from '../../session/bundled.ts';
-import type { SessionDocument } from '../../session/document.ts';
 import { describeOwner, lockHolder } from '../../session/lock.ts';
 import { openWorkspace } from '../../session/open-workspace.ts';
-import { lockPath, readSession, sessionFolder, sessionNames } from '../../session/store.ts';
+import { hostName, type IndexedSession, indexedSessions } from '../../session/session-index.ts';
+import { lockPath, sessionFolder } from '../../session/store.ts';
 
-interface Listed {
-  name: string;
-  bundled: boolean;
-  title: string;
-  host: string;
-  profile: string;
-  acts: number;
-  savedAt: string | null;
-  tags: readonly string[];
-  openIn: string | null;
-  problem: string | null;
+interface Listed extends IndexedSession {
+  readonly bundled: boolean;
+  readonly openIn: string | null;
 }
 
-function hostOf(document: SessionDocument): string {
-  const { host } = document.origin;
-  return 'builtin' in host ? String(host.builtin) : String(host.name);
-}
-
-function listed(name: string): Listed {
-  try {
-    const { document, records } = readSession(name);
-    const held = lockHolder(lockPath(sessionFolder(name)));
-    return {
-      name,
-      bundled: false,
-      title: document.title,
-      host: hostOf(document),
-      profile: document.origin.profile,
-      acts: records.filter((record) => record.kind === 'act').length,
-      savedAt: document.savedAt,
-      tags: document.tags,
-      openIn: held === undefined ? null : describeOwner(held.owner),
-      problem: null,
-    };
-  } catch (thrown) {
-    const problem = formatError(toApplicationError(thrown))
-      .split('\n')[0]
-      .replace(/^vtdeck: /, '');
-    const unknown = { title: '', host: '', profile: '', acts: 0, savedAt: null, tags: [], openIn: null };
-    return { name, bundled: false, ...unknown, problem };
-  }
+function listed(session: IndexedSession): Listed {
+  const held = lockHolder(lockPath(sessionFolder(session.name)));
+  return { ...session, bundled: false, openIn: held === undefined ? null : describeOwner(held.owner) };
 }
 
 function listedBundled(name: string): Listed {
@@ -57,7 +23,7 @@ function listedBundled(name: string): Listed {
     name,
     bundled: true,
     title: document?.title ?? name,
-    host: document === undefined ? '' : hostOf(document),
+    host: document === undefined ? '' : hostName(document),
     profile: document?.origin.profile ?? '',
     acts: session?.records.filter((record) => record.kind === 'act').length ?? 0,
     savedAt: null,
@@ -73,11 +39,12 @@ export const list: CommandModule<object, { json?: boolean; tag?: string }> = {
   builder: (yargs) =>
     yargs.option('tag', { type: 'string', describe: 'only those with this tag', requiresArg: true }) as never,
   handler: ({ json, tag }) => {
-    const own = sessionNames();
+    const own = indexedSessions().map(listed);
+    const names = new Set(own.map((session) => session.name));
     const all = [
-      ...own.map(listed),
+      ...own,
       ...bundledSessionNames()
-        .filter((name) => !own.includes(name))
+        .filter((name) => !names.has(name))
         .map(listedBundled),
     ];
     const shown = tag === undefined ? all : all.filter((session) => session.tags.includes(tag));
