@@ -15,7 +15,7 @@ import type { Workspace } from '../src/workspace.ts';
 import { openTour } from './commands/guides.ts';
 import { FrameView } from './components/FrameView.tsx';
 import { loadInkTable } from './components/ink-table.ts';
-import { SlotsContext } from './components/PaintedLine.tsx';
+import { SlotsContext } from './components/PaintedLines.tsx';
 import { ReaderView } from './components/ReaderView.tsx';
 import { Console } from './console.ts';
 import { frameOf } from './frame.ts';
@@ -85,7 +85,7 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
       saveScreen: () => {
         saved += 1;
         const base = join(resolve(options.saveFolder ?? '.'), `vtdeck-screen-${saved}`);
-        const { columns, rows } = screen;
+        const { width: columns, rows } = screen;
         writeFileSync(`${base}.txt`, `${screen.lines.map((line) => plainText(line).trimEnd()).join('\n')}\n`);
         writeFileSync(`${base}.svg`, frameToSvg(screen.lines, { columns, rows, title: 'vtdeck' }));
         return [`${base}.txt`, `${base}.svg`];
@@ -102,14 +102,16 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
     ref: () => {},
     unref: () => {},
   });
-  const view = () =>
-    reader ? (
-      <ReaderView reading={readingOf(console)} />
-    ) : (
+  const view = () => {
+    if (reader) return <ReaderView reading={readingOf(console)} />;
+    const frame = frameOf(console, screen.width, screen.rows);
+    screen.reach(frame.overlay === undefined ? 1 : frame.overlay.left + frame.overlay.width);
+    return (
       <SlotsContext.Provider value={screen.slots}>
-        <FrameView frame={frameOf(console, screen.columns, screen.rows)} />
+        <FrameView frame={frame} />
       </SlotsContext.Provider>
     );
+  };
   terminal.onInput = (events) => console.handle(events);
   const unwatch = options.signals === true ? watchSignals(terminal, () => end()) : () => {};
   terminal.enter();

@@ -25,7 +25,10 @@ const GAP = 8;
 export class Screen extends EventEmitter {
   /** Ink must not show or hide the cursor, nor ask how the terminal does things: that is done here. */
   readonly isTTY = false;
+  /** Columns that Ink lays out: as many as `reach` said the frame needs. */
   columns: number;
+  /** Columns and rows of the terminal. */
+  width: number;
   rows: number;
   /** Painted lines that Ink knows only by a character. */
   readonly slots = new Slots();
@@ -40,7 +43,8 @@ export class Screen extends EventEmitter {
   constructor(output: TerminalOutput) {
     super();
     this.output = output;
-    this.columns = output.columns || 80;
+    this.width = output.columns || 80;
+    this.columns = this.width;
     this.rows = output.rows || 24;
   }
 
@@ -69,6 +73,14 @@ export class Screen extends EventEmitter {
     this.shown = new Array(this.rows).fill(undefined);
   }
 
+  /**
+   * Says up to which column the next frame holds more than characters that stand for painted lines. Ink makes an object
+   * of every cell of every frame; what it need not see it need not make.
+   */
+  reach(columns: number): void {
+    this.columns = Math.max(1, Math.min(columns, this.width));
+  }
+
   /** Shows the last frame again, whole. */
   repaint(): void {
     this.forget();
@@ -87,7 +99,8 @@ export class Screen extends EventEmitter {
   }
 
   private readonly resized = (): void => {
-    this.columns = this.output.columns || this.columns;
+    this.width = this.output.columns || this.width;
+    this.columns = this.width;
     this.rows = this.output.rows || this.rows;
     // What a terminal makes of its lines when it changes size is its own affair: begin from nothing.
     this.forget();
@@ -115,7 +128,7 @@ export class Screen extends EventEmitter {
       const before = this.shown[row];
       if (before === line) continue;
       this.shown[row] = line;
-      text += lineDifference(before, line, row, this.columns);
+      text += lineDifference(before, line, row, this.width);
     }
     return text;
   }

@@ -2,16 +2,13 @@
 import { Box } from 'ink';
 import type { Frame } from '../frame.ts';
 import { OverlayBox } from './OverlayBox.tsx';
-import { PaintedLine } from './PaintedLine.tsx';
+import { PaintedLines } from './PaintedLines.tsx';
 
 export function FrameView({ frame }: { readonly frame: Frame }) {
   const { columns, rows, lines, overlay, ascii } = frame;
   return (
-    <Box width={columns} height={rows} flexDirection="column" overflow="hidden">
-      {lines.map((line, row) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a line of the terminal is known by its place
-        <PaintedLine key={row} slot={row} text={line} />
-      ))}
+    <Box width={overlay === undefined ? 1 : columns} height={rows} overflow="hidden">
+      <PaintedLines lines={lines} firstSlot={0} />
       {overlay === undefined ? null : <OverlayBox overlay={overlay} ascii={ascii} />}
     </Box>
   );

@@ -5,7 +5,7 @@ import { fitText } from '../../src/terminal/width.ts';
 import type { FrameOverlay } from '../frame.ts';
 import type { OverlayTable } from '../overlays/overlay.ts';
 import { inkTable } from './ink-table.ts';
-import { PaintedLine } from './PaintedLine.tsx';
+import { PaintedLines } from './PaintedLines.tsx';
 
 /** Slots below this are the lines of the frame. */
 const FIRST_SLOT = 10_000;
@@ -14,11 +14,8 @@ export function OverlayBox({ overlay, ascii }: { readonly overlay: FrameOverlay;
   const { left, top, width, lines, table, tableTop } = overlay;
   return (
     <>
-      <Box position="absolute" marginLeft={left} marginTop={top} width={width} flexDirection="column">
-        {lines.map((line, row) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: a line is known by its place
-          <PaintedLine key={row} slot={FIRST_SLOT + row} text={line} />
-        ))}
+      <Box position="absolute" marginLeft={left} marginTop={top} width={width}>
+        <PaintedLines lines={lines} firstSlot={FIRST_SLOT} />
       </Box>
       {table === undefined ? null : (
         <Box position="absolute" marginLeft={left + 2} marginTop={top + tableTop} width={width - 4}>
