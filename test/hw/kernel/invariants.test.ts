@@ -13,7 +13,9 @@ import { contextEntries, forEachLeaf, pagingRoots, pasidEntries } from '../../..
 import { KernelError } from '../../../hw/kernel/errno.ts';
 import type { IntelDomain } from '../../../hw/kernel/intel/domain.ts';
 import { IommuProt } from '../../../hw/kernel/iommu/types.ts';
-import { PasidTableEntry } from '../../../hw/vtd/layouts.ts';
+import type { ProfileName } from '../../../hw/kernel/profile.ts';
+import { LegacyContextEntry, PasidTableEntry } from '../../../hw/vtd/layouts.ts';
+import type { Capabilities } from '../../../hw/vtd/registers.ts';
 import { registers } from '../../../hw/vtd/registers.ts';
 import { type DeviceName, frame, page, SmallHost } from './small-host.ts';
 
@@ -282,6 +284,11 @@ class Run {
     const { memory } = this.host.machine.hardware;
     const root = this.host.hardwareUnit.mmioRead(registers.RTADDR.offset, 8);
     for (const context of contextEntries(memory, root)) {
+      if (!context.scalable) {
+        const id = LegacyContextEntry.fields.domainId.get(context.words);
+        seen.set(id, (seen.get(id) ?? 0) + 1);
+        continue;
+      }
       for (const entry of pasidEntries(memory, context)) {
         const id = PasidTableEntry.fields.domainId.get(entry.words);
         seen.set(id, (seen.get(id) ?? 0) + 1);
@@ -372,6 +379,17 @@ function canonical(host: SmallHost): string[] {
   const root = host.hardwareUnit.mmioRead(registers.RTADDR.offset, 8);
   const lines: string[] = [];
   for (const context of contextEntries(memory, root)) {
+    if (!context.scalable) {
+      const { translationType, addressWidth } = LegacyContextEntry.fields;
+      const kind = `${translationType.get(context.words)} ${addressWidth.get(context.words)}`;
+      lines.push(`${context.requesterId.toString(16)} context ${kind}`);
+      for (const top of pagingRoots(context, 'context')) {
+        forEachLeaf(memory, top, (leaf) =>
+          lines.push(`  ${leaf.page}+${leaf.pages} ${leaf.frame} ${leaf.writable}`),
+        );
+      }
+      continue;
+    }
     // PASIDE stays set in 5.15 once auxiliary mode was on: documented.
     const low = context.words[0] & 0xfff & ~(host.kernel.profile.auxiliaryDomains ? 8 : 0);
     lines.push(
@@ -392,6 +410,35 @@ function canonical(host: SmallHost): string[] {
   return lines;
 }
 
+/** One sequence on one host, from its start to where everything is released. */
+function check(
+  profile: ProfileName,
+  unit: Partial<Capabilities>,
+  operations: readonly Operation[],
+  order: number,
+): void {
+  const host = new SmallHost({ profile, unit });
+  const before = canonical(host);
+  const frames = host.kernel.allocator.usedFrames;
+  const ids = host.unit.domainIds.free;
+  const run = new Run(host);
+  for (const each of operations) {
+    run.act(each);
+    // Each look fills the unit's caches, so that a forgotten flush shows at the next one.
+    run.checkIsolation();
+  }
+  run.checkCounts();
+  run.releaseAll(order);
+  expect(canonical(host)).toEqual(before);
+  expect(host.unit.domainIds.free).toBe(ids);
+  expect(host.kernel.pasids.inUse).toBe(0);
+  // Blocking domains of 6.1 stay with their groups.
+  const kept = host.core.groups.filter((group) => group.blockingDomain?.type === 'unmanaged').length;
+  expect(host.kernel.allocator.usedFrames).toBe(frames + kept);
+}
+
+const sequence = fc.array(operation, { minLength: 5, maxLength: 40 });
+
 describe.each([
   ['7.2', {}],
   ['7.2', { firstLevelTranslation: 0 }],
@@ -402,27 +449,50 @@ describe.each([
 ] as const)('random sequences on %s with %o', (profile, unit) => {
   it('keep devices apart, counts true, and end where they began', () => {
     fc.assert(
-      fc.property(fc.array(operation, { minLength: 5, maxLength: 40 }), fc.nat(1000), (operations, order) => {
-        const host = new SmallHost({ profile, unit });
-        const before = canonical(host);
-        const frames = host.kernel.allocator.usedFrames;
-        const ids = host.unit.domainIds.free;
-        const run = new Run(host);
-        for (const each of operations) {
-          run.act(each);
-          // Each look fills the unit's caches, so that a forgotten flush shows at the next one.
-          run.checkIsolation();
-        }
-        run.checkCounts();
-        run.releaseAll(order);
-        expect(canonical(host)).toEqual(before);
-        expect(host.unit.domainIds.free).toBe(ids);
-        expect(host.kernel.pasids.inUse).toBe(0);
-        // Blocking domains of 6.1 stay with their groups.
-        const kept = host.core.groups.filter((group) => group.blockingDomain?.type === 'unmanaged').length;
-        expect(host.kernel.allocator.usedFrames).toBe(frames + kept);
-      }),
+      fc.property(sequence, fc.nat(1000), (operations, order) => check(profile, unit, operations, order)),
       { numRuns: SEQUENCES },
+    );
+  });
+});
+
+describe('random sequences on random hosts', () => {
+  const bit = fc.constantFrom(0, 1);
+  const unit = fc
+    .record({
+      scalable: bit,
+      firstLevelTranslation: bit,
+      cachingMode: bit,
+      pageSelectiveInvalidation: bit,
+      maximumAddressMask: fc.constantFrom(0, 4, 18),
+      writeBufferFlushing: bit,
+      setRootTableInvalidates: bit,
+      snoopControl: fc.constant(1),
+      deviceTlb: bit,
+      secondLevelLargePages: fc.constantFrom(0, 1, 3),
+      firstLevel1GibPages: bit,
+      queuedInvalidation: fc.constant(1),
+      domainIdCode: fc.constantFrom(1, 6),
+    })
+    .map(({ scalable, firstLevelTranslation, ...rest }) => ({
+      ...rest,
+      ...(scalable === 1
+        ? { firstLevelTranslation }
+        : {
+            scalableMode: 0,
+            firstLevelTranslation: 0,
+            secondLevelTranslation: 0,
+            processAddressSpaceIds: 0,
+          }),
+    }));
+  it('keep devices apart, counts true, and end where they began', () => {
+    const profile = fc.constantFrom('5.15' as const, '6.1' as const, '7.2' as const);
+    fc.assert(
+      fc.property(profile, unit, sequence, fc.nat(1000), (name, capabilities, operations, order) => {
+        // First level without a flush that fits is a defect of 5.15 that has a name; it is not drawn here.
+        const safe = name === '5.15' ? { ...capabilities, firstLevelTranslation: 0 } : capabilities;
+        check(name, safe, operations, order);
+      }),
+      { numRuns: SEQUENCES * 2 },
     );
   });
 });
