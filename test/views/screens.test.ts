@@ -17,11 +17,12 @@ const SCREENS: readonly (readonly [string, string])[] = [
   ['@', 'log'],
 ];
 
-/** Where the kernel put its tables, and what hashes of them come to, is not what these frames are about. */
-function masked(text: string): string {
-  return text.replace(/0x[0-9a-f]{7,}|\b[0-9a-f]{16,32}\b/g, (match) =>
+/** Where the kernel put its tables, how often it flushed, what hashes come to: not what these frames are about. */
+function masked(text: string, name: string): string {
+  const fixed = text.replace(/0x[0-9a-f]{7,}|\b[0-9a-f]{16,32}\b/g, (match) =>
     match.slice(0, 2).padEnd(match.length, '#'),
   );
+  return ['units', 'domains', 'walk'].includes(name) ? fixed.replace(/[0-9]/g, '#') : fixed;
 }
 
 function workedWorkspace(): ReturnType<typeof freshWorkspace> {
@@ -53,10 +54,14 @@ describe.each([
     await stage.keys('8', 't', 'Enter');
     for (const [key, name] of SCREENS) {
       await stage.keys(key);
-      await expect(masked(await stage.text())).toMatchFileSnapshot(`golden/${name}-${columns}x${rows}.txt`);
+      // Of the units one sees the registers; how long the queue is and what caches hold changes with every flush.
+      if (name === 'units') await stage.keys('-', 'Right', 'j', 'Right');
+      await expect(masked(await stage.text(), name)).toMatchFileSnapshot(
+        `golden/${name}-${columns}x${rows}.txt`,
+      );
       await stage.keys('Enter');
       if (name === 'sessions') continue;
-      await expect(masked(await stage.text())).toMatchFileSnapshot(
+      await expect(masked(await stage.text(), name)).toMatchFileSnapshot(
         `golden/${name}-details-${columns}x${rows}.txt`,
       );
       await stage.keys('Esc');
