@@ -44,7 +44,7 @@ export function tokenize(text: string, file: string): Token[] {
       line += body.split('\n').length - 1;
       at = end + 1;
     } else if (character === '/') {
-      const end = endOfPattern(text, at);
+      const end = wantsPath(tokens.at(-1), line) ? -1 : endOfPattern(text, at);
       if (end < 0) {
         at = pushWord(tokens, text, at, file, line);
         continue;
@@ -58,6 +58,12 @@ export function tokenize(text: string, file: string): Token[] {
   }
   tokens.push({ kind: 'end', text: 'the end', file, line });
   return tokens;
+}
+
+/** After these a slash begins a path, not a pattern. */
+function wantsPath(before: Token | undefined, line: number): boolean {
+  if (before?.kind !== 'word' || before.line !== line) return false;
+  return ['Output', 'Screenshot', 'Source', 'Require'].includes(before.text);
 }
 
 function pushWord(tokens: Token[], text: string, from: number, file: string, line: number): number {

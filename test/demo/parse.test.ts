@@ -91,6 +91,14 @@ Paste
     ]);
   });
 
+  it('takes absolute paths as paths', () => {
+    expect(commands('Output /tmp/a/b.gif\nScreenshot /x/y.png\nWait /a/')).toMatchObject([
+      { kind: 'output', path: '/tmp/a/b.gif' },
+      { kind: 'screenshot', path: '/x/y.png' },
+      { kind: 'wait', pattern: 'a' },
+    ]);
+  });
+
   it('keeps our own commands in comments, which VHS passes over', () => {
     expect(
       commands(
