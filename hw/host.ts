@@ -68,11 +68,11 @@ export class Host extends HostQuestions implements HostOperations {
   }
 
   resetDevice(device: string): void {
-    resetFunction(this.kernel, this.machines, device);
+    resetFunction(this.machines, this.pciDevice(device).name);
   }
 
   hotResetDevice(device: string): void {
-    hotReset(this.machines, this.pciDevice(device));
+    hotReset(this.machines, this.pciDevice(device).name);
   }
 
   // --- mediated devices --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import { ioasMap, ioasUnmap, MapFlag } from '../kernel/iommufd/ioas-requests.ts'
 import { CorePagingDomain } from '../kernel/iommufd/paging-domain.ts';
 import type { Process } from '../kernel/process/process.ts';
 import type { DeviceFile, VfioDevice } from '../kernel/vfio/device.ts';
+import { StructureBytes } from '../kernel/vfio/uapi.ts';
 import type { DeviceUser, HeldMapping, MappedSlot } from './device-user.ts';
 
 export interface IommufdNodes {
@@ -134,6 +135,11 @@ export class IommufdUser implements DeviceUser {
 
   deviceFile(name: string): DeviceFile {
     return this.device(name).node;
+  }
+
+  /** Everything in the context proves itself: no descriptors are passed. */
+  hotReset(device: string): void {
+    this.deviceFile(device).hotReset(this.process, { argsz: StructureBytes.hotReset, flags: 0, groups: [] });
   }
 
   mapSlot(slot: MappedSlot): void {

@@ -12,7 +12,7 @@ import { DeviceFile } from '../kernel/vfio/device.ts';
 import { GroupFile, type VfioGroup } from '../kernel/vfio/group.ts';
 import { NONE } from '../kernel/vfio/type1/mapping-table.ts';
 import { DirtyFlag, Extension, GroupStatus, MapFlag, StructureBytes } from '../kernel/vfio/uapi.ts';
-import type { DeviceUser, HeldMapping, MappedSlot } from './device-user.ts';
+import { affectedByHotReset, type DeviceUser, type HeldMapping, type MappedSlot } from './device-user.ts';
 
 /** The files that a user of VFIO opens. */
 export interface VfioNodes {
@@ -90,6 +90,17 @@ export class VfioUser implements DeviceUser {
       }
     }
     throw new KernelError('ENODEV', 'device not open', `${this.process.name} does not have ${device} open`);
+  }
+
+  /** With a descriptor of every group that the reset hits, as far as they are open here. */
+  hotReset(device: string): void {
+    const file = this.deviceFile(device);
+    const wanted = new Set(affectedByHotReset(file).map(({ id }) => id));
+    const groups = this.open
+      .flatMap((container) => container.groups)
+      .filter((group) => wanted.has(group.id))
+      .map((group) => group.descriptor);
+    file.hotReset(this.process, { argsz: StructureBytes.hotReset + 4 * groups.length, flags: 0, groups });
   }
 
   /** Opens a device. @throws KernelError of whichever call refuses; everything opened for it is closed again. */

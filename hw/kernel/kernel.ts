@@ -328,7 +328,8 @@ export class LinuxKernel {
   private registerDrivers(autoprobe: boolean): void {
     const log = (line: string): void => this.log.write(line);
     this.drivers.setAutoprobe('pci', autoprobe);
-    for (const driver of [portDriver(), ...nativeDrivers(), stubDriver(log), vfioPciDriver(this.vfio)])
+    const vfioPci = vfioPciDriver(this.vfio, (pci) => this.devices.get(pci));
+    for (const driver of [portDriver(), ...nativeDrivers(), stubDriver(log), vfioPci])
       this.drivers.registerDriver(driver);
     for (const pci of this.topology.devices) {
       const device = this.devices.get(pci);

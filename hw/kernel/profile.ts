@@ -109,6 +109,10 @@ export interface KernelProfile {
   readonly type1Nesting: boolean;
   /** errno of SET_CONTAINER for a descriptor that is neither a container nor an IOMMUFD. */
   readonly notAContainerErrno: 'EINVAL' | 'EBADFD';
+  /** VFIO_DEVICE_FEATURE_LOW_POWER_*: users may let a PCI function sleep. */
+  readonly vfioLowPower: boolean;
+  /** No-IOMMU mode is for buses without any IOMMU; since then, for any device that is in no group. */
+  readonly noIommuWholeBus: boolean;
   /** mdev isolation by the parent's auxiliary domains (mdev_set_iommu_device). */
   readonly mdevIommuDevice: boolean;
   /** available_instances: counted by the parent driver alone, or by the core as well (EUSERS). */
@@ -266,6 +270,8 @@ const LINUX_5_15: KernelProfile = {
   type1TestsSuperpages: true,
   type1Nesting: true,
   notAContainerErrno: 'EINVAL',
+  vfioLowPower: false,
+  noIommuWholeBus: true,
   mdevIommuDevice: true,
   mdevInstanceCount: 'driver',
   iommufd: false,
@@ -289,6 +295,8 @@ const LINUX_6_1: KernelProfile = {
   unmapStopsAtOtherProcess: false,
   type1EnforcesCoherency: true,
   notAContainerErrno: 'EBADFD',
+  vfioLowPower: true,
+  noIommuWholeBus: false,
   mdevIommuDevice: false,
   mdevInstanceCount: 'core',
   quirks: QUIRKS_VFIO,

@@ -9,8 +9,24 @@ export const resetBus = defineAction({
   title: 'Reset the bus of the device',
   arguments: z.object({ device: pciAddress }),
   danger: 'confirm',
-  disabledReason: (host, { device }) => missingDevice(host, device),
-  consequences: (_host, { device }) => [`every function on the bus of ${device} loses its state`],
+  disabledReason(host, { device }) {
+    const missing = missingDevice(host, device);
+    if (missing !== undefined || device === undefined) return missing;
+    return host.resetSet(device).busReset.length === 0
+      ? `${device} sits on a root bus: there is no bridge that could reset it`
+      : undefined;
+  },
+  consequences: (host, { device }) =>
+    host.resetSet(device).busReset.map((hit) => {
+      const group = hit.group === undefined ? 'in no group' : `group ${hit.group}`;
+      const holder =
+        hit.assignedTo === undefined
+          ? hit.driver === undefined
+            ? 'no driver'
+            : `driver ${hit.driver}`
+          : `assigned to ${hit.assignedTo}`;
+      return `${hit.device} loses its state (${group}, ${holder})`;
+    }),
   run(host, { device }) {
     host.hotResetDevice(device);
     return { summary: `the bus of ${device} was reset`, value: { device } };

@@ -9,8 +9,17 @@ export const resetDevice = defineAction({
   title: 'Reset the device',
   arguments: z.object({ device: pciAddress }),
   danger: 'confirm',
-  disabledReason: (host, { device }) => missingDevice(host, device),
-  consequences: (_host, { device }) => [`whatever ${device} is doing is lost`],
+  disabledReason(host, { device }) {
+    const missing = missingDevice(host, device);
+    if (missing !== undefined || device === undefined) return missing;
+    return host.resetSet(device).methods.length === 0
+      ? `${device} has no reset of its own; its whole bus may have one (device.bus-reset)`
+      : undefined;
+  },
+  consequences(host, { device }) {
+    const [method] = host.resetSet(device).methods;
+    return method === undefined ? [] : [`whatever ${device} is doing is lost (reset by ${method})`];
+  },
   run(host, { device }) {
     host.resetDevice(device);
     return { summary: `${device} was reset`, value: { device } };

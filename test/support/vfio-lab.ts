@@ -28,9 +28,11 @@ const DEVICES = [
   device('F3', '00:07.3', 'e1000', 'F'),
 ];
 
+const SECOND_PORT = device('C1', '01:00.1', 'e1000e behind a root port', 'C');
+
 /** `0000:00:02.0` for `A0`. */
 export function addressOf(name: string): string {
-  const found = DEVICES.find((each) => each.name === `dev:${name}`);
+  const found = [...DEVICES, SECOND_PORT].find((each) => each.name === `dev:${name}`);
   if (found === undefined) throw new Error(`no device ${name}`);
   return found.bdf;
 }
@@ -41,12 +43,13 @@ export class VfioLab {
   readonly owner: Process;
   readonly samples: SampleModules;
 
-  constructor(options: { profile?: ProfileName; unit?: string } = {}) {
+  /** @param options.secondPort A second function C1 beside C0, in its group. */
+  constructor(options: { profile?: ProfileName; unit?: string; secondPort?: boolean } = {}) {
     const unit = options.unit ?? 'intel-iommu,intremap=on,aw-bits=48';
     const { description } = recordedMachine({
       qemu_iommu: unit,
       cmdline: 'intel_iommu=on',
-      devices: DEVICES,
+      devices: options.secondPort === true ? [...DEVICES, SECOND_PORT] : DEVICES,
     });
     this.machine = new BareMachine(description, { profile: options.profile ?? '7.2', autoprobe: false });
     this.kernel = this.machine.kernel;

@@ -45,6 +45,72 @@ export function resetMethods(device: PciDevice): ResetMethod[] {
   return methods;
 }
 
+/** Control words of capabilities that the kernel saves over a reset: id, offset, list. */
+const SAVED: readonly (readonly [id: number, offset: number, extended: boolean])[] = [
+  [0x05, 2, false],
+  [0x11, 2, false],
+  [0x1b, 6, true],
+  [0x13, 12, true],
+  [0x13, 4, true],
+  [0x0f, 6, true],
+];
+const COMMAND = 0x04;
+const BUS_MASTER = 4;
+const BRIDGE_CONTROL = 0x3e;
+const SECONDARY_BUS_RESET = 0x40;
+const INITIATE_FUNCTION_RESET = 0x8000;
+const POWER_STATE = 3;
+
+/** pci_save_state, pci_dev_disable, the reset, pci_restore_state. */
+function keepingState(pci: PciDevice, reset: () => void): void {
+  const command = pci.read(COMMAND, 2);
+  const saved = SAVED.flatMap(([id, offset, extended]) => {
+    const at = extended ? pci.extendedCapability(id) : pci.capability(id);
+    return at === undefined ? [] : [{ at: at + offset, value: pci.read(at + offset, 2) }];
+  });
+  pci.write(COMMAND, 2, command & ~BUS_MASTER);
+  reset();
+  for (const { at, value } of saved) pci.write(at, 2, value);
+  pci.write(COMMAND, 2, command);
+}
+
+/** Secondary Bus Reset of a bridge, on and off. */
+function pulseBus(bridge: PciDevice): void {
+  const control = bridge.read(BRIDGE_CONTROL, 2);
+  bridge.write(BRIDGE_CONTROL, 2, control | SECONDARY_BUS_RESET);
+  bridge.write(BRIDGE_CONTROL, 2, control);
+}
+
+/** pci_reset_function: the first method that the function has; what software had set up comes back. */
+export function resetFunction(pci: PciDevice): void {
+  const [method] = resetMethods(pci);
+  keepingState(pci, () => {
+    const express = pci.capability(CAPABILITY_EXPRESS);
+    const advanced = pci.capability(CAPABILITY_ADVANCED_FEATURES);
+    const power = pci.capability(CAPABILITY_POWER);
+    if (method === 'flr' && express !== undefined)
+      pci.write(express + 8, 2, pci.read(express + 8, 2) | INITIATE_FUNCTION_RESET);
+    else if (method === 'af_flr' && advanced !== undefined) pci.write(advanced + 4, 1, 1);
+    else if (method === 'pm' && power !== undefined) {
+      const control = pci.read(power + 4, 2) & ~POWER_STATE;
+      pci.write(power + 4, 2, control | POWER_STATE);
+      pci.write(power + 4, 2, control);
+    } else if (method === 'bus' && pci.bus.bridge !== undefined) pulseBus(pci.bus.bridge);
+  });
+}
+
+/** pci_reset_bus: everything behind the bridge above; what software had set up comes back. */
+export function resetBusOf(pci: PciDevice): void {
+  const { bridge } = pci.bus;
+  if (bridge === undefined) return;
+  const around = (left: readonly PciDevice[]): void => {
+    const [first, ...rest] = left;
+    if (first === undefined) pulseBus(bridge);
+    else keepingState(first, () => around(rest));
+  };
+  around(hotResetSet(pci));
+}
+
 /** Everything behind a bus, bridges included. */
 function below(bus: PciDevice['bus']): PciDevice[] {
   return bus.devices.flatMap((device) => [

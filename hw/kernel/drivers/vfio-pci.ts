@@ -12,10 +12,12 @@ import {
   VfioDevice,
   type VfioDeviceOperations,
 } from '../vfio/device.ts';
-import { DeviceFlag, IrqFlag, RegionFlag } from '../vfio/uapi.ts';
+import { type FeatureCall, mustSetFeature } from '../vfio/feature.ts';
+import { DeviceFlag, Feature, IrqFlag, RegionFlag } from '../vfio/uapi.ts';
 import type { Vfio } from '../vfio/vfio.ts';
 import { ANY, PciDriver } from './pci-driver.ts';
-import { resetMethods } from './pci-reset.ts';
+import { PciHotReset } from './pci-hot-reset.ts';
+import { resetFunction, resetMethods } from './pci-reset.ts';
 import { type PciRegion, pciRegions } from './pci-resources.ts';
 
 const ROM_REGION = 6;
@@ -35,6 +37,9 @@ const COMMAND_MEMORY = 2;
 const COMMAND_BUS_MASTER = 4;
 const CAPABILITY_MSI = 0x05;
 const CAPABILITY_MSIX = 0x11;
+const CAPABILITY_SRIOV = 0x10;
+const TOKEN_BYTES = 16;
+const WAKEUP_BYTES = 8;
 const PAGE = 4096;
 /** Base class 3, sub-class 0. */
 const CLASS_VGA = 0x0300;
@@ -42,14 +47,24 @@ const CLASS_VGA = 0x0300;
 /** One function bound to vfio-pci. */
 export class VfioPciOperations implements VfioDeviceOperations {
   readonly pci: PciDevice;
+  readonly hotReset: PciHotReset;
   private readonly regions: readonly PciRegion[];
   private readonly log: (line: string) => void;
+  private readonly hasLowPower: boolean;
   private resets = false;
   private requestListener = false;
+  /** The user let it go to sleep (VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY). */
+  private asleep = false;
 
-  constructor(pci: PciDevice, log: (line: string) => void) {
+  /** @param hotReset What a reset of its bus hits. @param hasLowPower Kernels since 6.1: users may let it sleep. */
+  constructor(
+    pci: PciDevice,
+    options: { readonly hotReset: PciHotReset; readonly hasLowPower: boolean; log(line: string): void },
+  ) {
     this.pci = pci;
-    this.log = log;
+    this.hotReset = options.hotReset;
+    this.hasLowPower = options.hasLowPower;
+    this.log = (line) => options.log(line);
     this.regions = pciRegions(pci);
   }
 
@@ -61,6 +76,7 @@ export class VfioPciOperations implements VfioDeviceOperations {
 
   close(): void {
     this.requestListener = false;
+    this.asleep = false;
     this.command(0, COMMAND_BUS_MASTER);
     if (this.resets) this.logReset();
   }
@@ -111,10 +127,37 @@ export class VfioPciOperations implements VfioDeviceOperations {
         `${this.pci.name} has no reset of its own`,
         'reset its whole bus (hot reset)',
       );
-    const before = this.pci.read(COMMAND, 2);
-    this.command(0, COMMAND_BUS_MASTER);
-    this.pci.write(COMMAND, 2, before);
+    resetFunction(this.pci);
     this.logReset();
+  }
+
+  /**
+   * vfio_pci_core_ioctl_feature: the token of virtual functions, where there can be any, and low power.
+   * @throws KernelError EINVAL
+   */
+  feature(call: FeatureCall): boolean {
+    switch (call.feature) {
+      case Feature.PCI_VF_TOKEN:
+        if (this.pci.extendedCapability(CAPABILITY_SRIOV) === undefined) return false;
+        mustSetFeature(call, TOKEN_BYTES);
+        return true;
+      case Feature.LOW_POWER_ENTRY:
+      case Feature.LOW_POWER_ENTRY_WITH_WAKEUP: {
+        if (!this.hasLowPower) return false;
+        const bytes = call.feature === Feature.LOW_POWER_ENTRY ? 0 : WAKEUP_BYTES;
+        if (!mustSetFeature(call, bytes)) return true;
+        if (this.asleep)
+          throw new KernelError('EINVAL', 'asleep already', `${this.pci.name} is in low power already`);
+        this.asleep = true;
+        return true;
+      }
+      case Feature.LOW_POWER_EXIT:
+        if (!this.hasLowPower) return false;
+        if (mustSetFeature(call, 0)) this.asleep = false;
+        return true;
+      default:
+        return false;
+    }
   }
 
   request(): boolean {
@@ -133,9 +176,9 @@ export class VfioPciOperations implements VfioDeviceOperations {
     return region;
   }
 
-  /** Memory decoding is on: access to a mapped region works (else SIGBUS, and a pin of it EFAULT). */
+  /** Memory decoding is on and the function awake: access to a mapped region works (else SIGBUS, and a pin of it EFAULT). */
   get memoryEnabled(): boolean {
-    return (this.pci.read(COMMAND, 2) & COMMAND_MEMORY) !== 0;
+    return !this.asleep && (this.pci.read(COMMAND, 2) & COMMAND_MEMORY) !== 0;
   }
 
   private barInfo(index: number): { flags: number; sizeBytes: bigint } {
@@ -186,9 +229,12 @@ export class VfioPciOperations implements VfioDeviceOperations {
   }
 }
 
-/** The driver vfio-pci. It matches only by driver_override or by ids written to new_id, and takes endpoints only. */
-export function vfioPciDriver(vfio: Vfio): PciDriver {
-  const { log } = vfio.environment;
+/**
+ * The driver vfio-pci. It matches only by driver_override or by ids written to new_id, and takes endpoints only.
+ * @param deviceOf The kernel's object for a PCI device.
+ */
+export function vfioPciDriver(vfio: Vfio, deviceOf: (pci: PciDevice) => Device | undefined): PciDriver {
+  const { log, profile } = vfio.environment;
   return new PciDriver(
     'vfio-pci',
     [{ vendor: ANY, device: ANY, overrideOnly: true }],
@@ -200,7 +246,12 @@ export function vfioPciDriver(vfio: Vfio): PciDriver {
             'not an endpoint',
             `${pci.name} is a bridge: vfio-pci takes endpoints only`,
           );
-        vfio.register(new VfioDevice(device, 'iommu', 'vfio-pci', new VfioPciOperations(pci, log)));
+        const operations = new VfioPciOperations(pci, {
+          hotReset: new PciHotReset(pci, vfio, deviceOf),
+          hasLowPower: profile.vfioLowPower,
+          log,
+        });
+        vfio.register(new VfioDevice(device, 'iommu', 'vfio-pci', operations));
       },
       remove(device: Device) {
         const offered = vfio.deviceOf(device);

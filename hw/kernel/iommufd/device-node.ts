@@ -43,6 +43,14 @@ export class DeviceNodeFile extends DeviceFile {
     return this.device.operations;
   }
 
+  protected override get iommufdContext(): object | undefined {
+    return this.context;
+  }
+
+  protected override requireUsable(): void {
+    this.requireBound();
+  }
+
   override release(): void {
     if (this.binding !== undefined) {
       this.device.operations.close();

@@ -116,6 +116,22 @@ class EmulatedBinding implements VfioBinding {
 
 /** vfio_df_iommufd_bind. @throws KernelError EPERM, ENODEV, EINVAL, EBUSY for a physical device. */
 export function bindVfioDevice(context: IommufdContext, device: VfioDevice): VfioBinding {
+  const binding = newBinding(context, device);
+  device.iommufd = { context, id: binding.id };
+  return {
+    id: binding.id,
+    attach: (pageTable) => binding.attach(pageTable),
+    detach: () => binding.detach(),
+    attachPasid: binding.attachPasid,
+    detachPasid: binding.detachPasid,
+    unbind() {
+      device.iommufd = undefined;
+      binding.unbind();
+    },
+  };
+}
+
+function newBinding(context: IommufdContext, device: VfioDevice): VfioBinding {
   if (device.type === 'emulated') return new EmulatedBinding(context, device);
   const { iommu } = context.module;
   if (iommu === undefined)

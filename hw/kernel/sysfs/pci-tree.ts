@@ -1,7 +1,7 @@
 /** The directory of a PCI device. drivers/pci/pci-sysfs.c. */
 import type { Device } from '../device.ts';
 import { writeDriverOverride } from '../drivers/pci-driver.ts';
-import { resetMethods } from '../drivers/pci-reset.ts';
+import { resetFunction, resetMethods } from '../drivers/pci-reset.ts';
 import { KernelError } from '../errno.ts';
 import type { LinuxKernel } from '../kernel.ts';
 import { parseUnsigned } from '../mdev/mdev-core.ts';
@@ -18,8 +18,6 @@ import {
 } from './node.ts';
 import { pciPath } from './paths.ts';
 
-const COMMAND = 4;
-const BUS_MASTER = 4;
 const SRIOV = 0x10;
 
 const hex = (value: number, digits: number): string => `0x${value.toString(16).padStart(digits, '0')}`;
@@ -82,11 +80,7 @@ function resetFile(pci: PciDevice): SysfsFile {
     kind: 'file',
     write(text) {
       if (parseUnsigned(text) !== 1n) throw new KernelError('EINVAL', 'reset value', 'reset takes 1');
-      const express = pci.capability(0x10);
-      const [method] = resetMethods(pci);
-      if (method === 'flr' && express !== undefined)
-        pci.write(express + 8, 2, pci.read(express + 8, 2) | 0x8000);
-      else pci.write(COMMAND, 2, pci.read(COMMAND, 2) & ~BUS_MASTER);
+      resetFunction(pci);
       return undefined;
     },
   };

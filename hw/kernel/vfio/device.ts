@@ -6,7 +6,17 @@ import { Completion } from '../completion.ts';
 import type { Device } from '../device.ts';
 import { KernelError } from '../errno.ts';
 import type { OpenFileObject } from '../process/file.ts';
+import type { Process } from '../process/process.ts';
+import { deviceFeature, type FeatureCall, type FeatureRequest } from './feature.ts';
 import type { VfioGroup } from './group.ts';
+import {
+  type AffectedFunction,
+  type HotResetInfoRequest,
+  type HotResetRequest,
+  type HotResettable,
+  hotReset,
+  hotResetInfo,
+} from './hot-reset.ts';
 import { StructureBytes } from './uapi.ts';
 
 /** struct vfio_device_info without its size. */
@@ -48,6 +58,10 @@ export interface VfioDeviceOperations {
   request(): boolean;
   /** Pages are being unmapped and must be unpinned. Present in drivers that pin pages. Bytes. */
   dmaUnmap?(iova: bigint, lengthBytes: bigint): void;
+  /** Present in drivers of PCI functions: a reset of the whole bus. */
+  readonly hotReset?: HotResettable;
+  /** Handles a feature; false: the device has no such. @throws KernelError EINVAL. */
+  feature?(call: FeatureCall): boolean;
 }
 
 /** How the open device reaches memory: through a container, or through an IOMMUFD context. */
@@ -68,6 +82,8 @@ export class VfioDevice {
   group: VfioGroup | undefined;
   /** Set while open: how pins and CPU access reach memory. */
   dmaPath: DmaPath | undefined;
+  /** Set while it is bound to an IOMMUFD context: which one, and its number there. */
+  iommufd: { readonly context: object; readonly id: number } | undefined;
   /** Opens by whatever path. */
   openCount = 0;
   /** Open descriptors of its own node (/dev/vfio/devices), bound or not: each keeps it from going. */
@@ -194,6 +210,38 @@ export class DeviceFile implements OpenFileObject {
   reset(): void {
     this.operations.reset();
   }
+
+  /**
+   * VFIO_DEVICE_GET_PCI_HOT_RESET_INFO: the functions that a reset of the bus hits. `request.count` and `flags` are written.
+   * @throws KernelError ENOTTY, EINVAL (size), ENODEV (no bus reset), ENOSPC (count tells), EPERM (no group).
+   */
+  hotResetInfo(request: HotResetInfoRequest): AffectedFunction[] {
+    this.requireUsable();
+    return hotResetInfo(this.device, request, this.iommufdContext);
+  }
+
+  /**
+   * VFIO_DEVICE_PCI_HOT_RESET. @throws KernelError ENOTTY, EINVAL (structure, groups, a function that is not held),
+   * ENODEV (no bus reset), EBADF.
+   */
+  hotReset(process: Process, request: HotResetRequest): void {
+    this.requireUsable();
+    hotReset(this.device, process, request, this.iommufdContext);
+  }
+
+  /** VFIO_DEVICE_FEATURE. @throws KernelError EINVAL, ENOTTY: no such feature. */
+  feature(request: FeatureRequest): void {
+    this.requireUsable();
+    deviceFeature(this.device, request);
+  }
+
+  /** The IOMMUFD context it was bound to by this descriptor; undefined: it was opened by way of its group. */
+  protected get iommufdContext(): object | undefined {
+    return undefined;
+  }
+
+  /** @throws KernelError: the descriptor can do nothing yet. */
+  protected requireUsable(): void {}
 }
 
 function tooSmall(what: string, argsz: number): KernelError {

@@ -59,11 +59,24 @@ export const StructureBytes = {
   deviceInfo: 16,
   regionInfo: 32,
   irqInfo: 16,
+  /** Of the hot reset requests, up to `count`; and of each function in the answer. */
+  hotReset: 12,
+  affectedFunction: 8,
+  feature: 8,
 } as const;
 
 export const RegionFlag = { read: 1, write: 2, mmap: 4, capabilities: 8 } as const;
 export const IrqFlag = { eventfd: 1, maskable: 2, automasked: 4, noResize: 8 } as const;
 export const DeviceFlag = { reset: 1, pci: 2, capabilities: 128 } as const;
+
+/** Flags of VFIO_DEVICE_FEATURE beside the number of the feature, and the numbers that vfio-pci knows. */
+export const FeatureFlag = { number: 0xffff, get: 0x10000, set: 0x20000, probe: 0x40000 } as const;
+export const Feature = {
+  PCI_VF_TOKEN: 0,
+  LOW_POWER_ENTRY: 3,
+  LOW_POWER_ENTRY_WITH_WAKEUP: 4,
+  LOW_POWER_EXIT: 5,
+} as const;
 
 /** A mapping may have at most 2^31 pages tracked: a bitmap of 256 MiB. */
 export const DIRTY_BITMAP_BYTES_MAXIMUM = 0x10000000n;
