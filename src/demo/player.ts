@@ -159,11 +159,10 @@ export class Player {
     const quiet = ['set', 'output', 'require', 'env', 'chapter'];
     const opening = this.tape.commands.find((command) => !quiet.includes(command.kind));
     if (opening?.kind === 'hide') this.recording.hide(this.clock.now());
-    const first = this.tape.commands.find((command) =>
-      ['type', 'key', 'wait', 'expect'].includes(command.kind),
+    const launches = this.tape.commands.some(
+      (command) => command.kind === 'type' && Shell.isLaunch(command.text),
     );
-    if (this.options.words === undefined && first?.kind === 'type' && Shell.isLaunch(first.text))
-      this.openShell();
+    if (this.options.words === undefined && launches) this.openShell();
     else await this.open(this.options.words ?? this.sessionWords());
     await this.elapse(STEP);
     this.frame();
