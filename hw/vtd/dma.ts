@@ -2,6 +2,8 @@
  * DMA of a device through its unit: a transfer is one request for each page it touches. VT-d 3.
  */
 import { Access, privileged } from './access.ts';
+import { explain } from './explain.ts';
+import { Fault } from './fault-reasons.ts';
 import { ABORTED } from './structure-walker.ts';
 import { inInterruptRange } from './translator.ts';
 import type { VtdUnit } from './unit.ts';
@@ -86,6 +88,7 @@ export function dmaRead(
   marks: DmaMarks,
 ): DmaOutcome {
   const access = accessOf(Access.read, marks);
+  if (length === 0) return zeroLengthRead(unit, requesterId, address, access, marks.pasid);
   const found = translatePieces(unit, requesterId, address, length, access, marks.pasid);
   if (found.reason !== 0) return refusal(found.reason, found.bytesBefore);
   const bytes = new Uint8Array(length);
@@ -97,6 +100,31 @@ export function dmaRead(
     done += piece.length;
   }
   return { ok: true, bytes, reason: undefined, bytesBefore: length };
+}
+
+/**
+ * A read of no bytes, by which a device makes sure that its writes have arrived: translated as a read, but units with
+ * CAP.ZLR let it through to pages that may only be written.
+ */
+function zeroLengthRead(
+  unit: VtdUnit,
+  requesterId: number,
+  address: bigint,
+  access: number,
+  pasid: number,
+): DmaOutcome {
+  const pageHigh = Number(BigInt.asIntN(32, address >> 32n));
+  const pageLow = Number((address >> 12n) & 0xfffffn);
+  const reason = unit.translator.translate(requesterId, pasid, pageHigh, pageLow, access);
+  const unreadable = reason === Fault.read || reason === Fault.scalableRead;
+  const passes =
+    unreadable &&
+    unit.capabilities.zeroLengthRead !== 0 &&
+    explain(unit, requesterId, address, Access.write, pasid).ok;
+  if (reason === 0 || passes)
+    return { ok: true, bytes: new Uint8Array(0), reason: undefined, bytesBefore: 0 };
+  unit.recordFault(reason, requesterId, pasid, pageHigh, pageLow, access);
+  return refusal(reason, 0);
 }
 
 /**

@@ -255,6 +255,20 @@ describe('DMA', () => {
     expect(lab.takeFaults()[0].address).toBe(0x7000n);
   });
 
+  it.each([
+    [1, true],
+    [0, false],
+  ])('reads of no bytes pass to write-only pages where ZLR is %i', (zeroLengthRead, passes) => {
+    const lab = new VtdLab({ configuration: serverUnit({ zeroLengthRead }) });
+    const top = lab.page();
+    lab.map(top, 4, 0x5000n, 1, 0x3000002n);
+    lab.legacy({ secondLevelPointer: top });
+    expect(dmaRead(lab.unit, REQUESTER, 0x5000n, 0, none).ok).toBe(passes);
+    expect(lab.takeFaults().map((fault) => fault.reason)).toEqual(passes ? [] : [6]);
+    expect(dmaRead(lab.unit, REQUESTER, 0x9000n, 0, none).ok).toBe(false);
+    expect(lab.takeFaults()[0].reason).toBe(6);
+  });
+
   it('to where no memory is fails without a fault', () => {
     const lab = new VtdLab();
     map(lab);
