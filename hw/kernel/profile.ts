@@ -61,7 +61,7 @@ export interface KernelProfile {
   readonly trustsSelfFlush: boolean;
   /** PASID, PRI and ATS are switched on when the device is probed; before, at the first attach. */
   readonly deviceFeaturesAt: 'attach' | 'probe';
-  /** A PASID entry that goes: 'zero-then-flush' or 'present-bit-then-flush-then-zero'. */
+  /** A PASID entry that goes: zeroed and then flushed, or its present bit cleared, flushed, and then zeroed. */
   readonly pasidTearDown: 'zero-first' | 'present-first';
   /** PGSNP: set for every unmanaged domain, or only once the domain enforces snooping. */
   readonly pageSnoop: 'unmanaged' | 'enforced';

@@ -281,7 +281,7 @@ export class IntelDomain implements DriverDomain {
 
   private unmapRun(table: PageTable, page: number, count: number): number {
     const tablesBefore = table.tableCount;
-    const unmapped = table.unmap(page as Page, count);
+    const unmapped = table.unmap(page as Page, count, this.profile.unmapInRuns);
     if (unmapped > 0 || this.profile.unmapInRuns) {
       flushUnmapped(this, page, Math.max(count, unmapped), table.tableCount === tablesBefore);
     }

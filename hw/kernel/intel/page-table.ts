@@ -16,6 +16,7 @@ export class PageTable extends PageTableReader {
   private readonly allocator: PageAllocator;
   private tables = 0;
   private onKept: KeptListener | undefined;
+  private keepsCutPages = false;
   /** The leaf table used last: its number (page / 512) and frame. */
   private cursor = -1;
   private cursorFrame = 0;
@@ -98,13 +99,15 @@ export class PageTable extends PageTableReader {
   /**
    * Unmaps `count` pages from `page`; holes are skipped, a large page that is hit goes as a whole. Tables that lie
    * wholly inside the range are freed. Number of pages that were mapped and are no longer.
+   * @param keepsCutPages 5.15: a large page that the range cuts stays.
    */
-  unmap(page: Page, count: number): number {
+  unmap(page: Page, count: number, keepsCutPages = false): number {
     const within = page % ENTRIES;
     if (within + count <= ENTRIES && count < ENTRIES && this.seekLeafTable(page)) {
       return this.clearLeaves(this.cursorFrame, within, count);
     }
     this.cursor = -1;
+    this.keepsCutPages = keepsCutPages;
     return this.unmapIn(this.rootFrame, this.topLevel, 0, page, page + count);
   }
 
@@ -189,9 +192,11 @@ export class PageTable extends PageTableReader {
 
   /** Fills 4 KiB leaves up to the end of the leaf table or of the range; how many. */
   private fillLeaves(page: number, frame: number, count: number, leaf: number): number {
-    const table = this.leafTableFor(page);
     const index = page % ENTRIES;
     const fill = Math.min(count, ENTRIES - index);
+    // 5.15 follows a large page as if it were a table: what is mapped does not change.
+    if (this.onKept !== undefined && (this.lookup(page)?.level ?? 1) > 1) return fill;
+    const table = this.leafTableFor(page);
     const words = this.words(table);
     let at = this.base(table) + index * 2;
     let low = ((frame << 12) | leaf) >>> 0;
@@ -304,6 +309,8 @@ export class PageTable extends PageTableReader {
       const low = words[at];
       if ((low & this.format.presentMask) === 0) continue;
       if (level === 1 || (low & this.format.largeBit) !== 0) {
+        const cut = first + index * span < start || first + (index + 1) * span > end;
+        if (cut && this.keepsCutPages) continue;
         words[at] = 0;
         words[at + 1] = 0;
         unmapped += span;
