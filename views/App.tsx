@@ -18,13 +18,11 @@ import { loadInkTable } from './components/ink-table.ts';
 import { SlotsContext } from './components/PaintedLines.tsx';
 import { ReaderView } from './components/ReaderView.tsx';
 import { Console } from './console.ts';
+import { FRAME } from './console-setup.ts';
 import { frameOf } from './frame.ts';
 import type { ConsoleOptions } from './options.ts';
 import { readingOf } from './reading.ts';
 import { watchSignals } from './signals.ts';
-
-/** Frames are at least so far apart. Milliseconds. */
-const FRAME = 16;
 
 /** Runs until the operator quits; the terminal is then as it was before. The workspace stays open: it is the caller's. */
 export async function openConsole(workspace: Workspace, options: ConsoleOptions): Promise<void> {

@@ -32,3 +32,6 @@ export interface Message {
   readonly text: string;
   readonly remedy: string | undefined;
 }
+
+/** Frames are at least so far apart. Milliseconds. */
+export const FRAME = 16;

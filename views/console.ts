@@ -8,7 +8,7 @@ import { type ApplicationError, toApplicationError } from '../src/errors.ts';
 import type { InputEvent } from '../src/terminal/input.ts';
 import type { Outcome, Workspace } from '../src/workspace.ts';
 import { allCommands } from './commands/all.ts';
-import type { ConsoleSetup, ConsoleTerminal, Message } from './console-setup.ts';
+import { type ConsoleSetup, type ConsoleTerminal, FRAME, type Message } from './console-setup.ts';
 import { DetailState } from './detail-state.ts';
 import type { Paint } from './format/line.ts';
 import { applies, type Command, KeyMap } from './keymap.ts';
@@ -29,6 +29,8 @@ interface Place {
 
 /** How long a message that asks for nothing stays. Milliseconds. */
 const FADE = 6000;
+/** Acts from which on replaying a history can be felt. */
+const LONG_HISTORY = 300;
 
 export class Console {
   workspace: Workspace;
@@ -225,6 +227,16 @@ export class Console {
       });
     }
     this.setup.changed();
+  }
+
+  /** Something that takes a while on a long history: says so first, then does it. */
+  working(what: string, run: () => void): void {
+    if (this.workspace.journal.length < LONG_HISTORY) return this.attempt(run);
+    this.say(`${what} …`);
+    this.setup.clock.after(2 * FRAME, () => {
+      this.attempt(run);
+      this.setup.changed();
+    });
   }
 
   push(overlay: Overlay): void {

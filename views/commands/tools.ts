@@ -18,11 +18,11 @@ export function togglePause(console: Console): void {
 }
 
 export function undo(console: Console): void {
-  tellOutcome(console, console.workspace.undo());
+  console.working('undoing', () => tellOutcome(console, console.workspace.undo()));
 }
 
 export function redo(console: Console): void {
-  tellOutcome(console, console.workspace.redo());
+  console.working('doing it again', () => tellOutcome(console, console.workspace.redo()));
 }
 
 export function save(console: Console): void {

@@ -1,11 +1,12 @@
 /** Faults and other events: what the kernel's handler read from the fault registers, explained. */
 import type { ReportedEvent } from '../../hw/index.ts';
 import type { Column } from '../columns/column.ts';
+import { fieldLines } from '../format/fields.ts';
 import { styled, wrapText } from '../format/line.ts';
-import { hex, hexDigits } from '../format/values.ts';
+import { hex, hexDigits, wordRow } from '../format/values.ts';
 import { rowsOf } from '../list/row-source.ts';
 import { pairLine } from './parts.ts';
-import { defineScreen, type Section } from './screen.ts';
+import { defineScreen, type ScreenContext, type Section } from './screen.ts';
 
 const columns: readonly Column<ReportedEvent>[] = [
   { id: 'sequence', title: 'No', width: 5, align: 'right', priority: 1, cell: (row) => String(row.sequence) },
@@ -57,7 +58,34 @@ const columns: readonly Column<ReportedEvent>[] = [
   },
 ];
 
-function detail(row: ReportedEvent): Section[] {
+/** The entry at which a walk of the same request ends now. */
+function refusingEntry(row: ReportedEvent, context: ScreenContext): Section[] {
+  const { fault } = row;
+  if (fault?.device === undefined || fault.access === 'interrupt') return [];
+  const walk = context.host.explainTranslation({
+    device: fault.device,
+    iova: fault.address,
+    access: fault.access === 'write' ? 'write' : 'read',
+    ...(fault.pasid === undefined ? {} : { pasid: fault.pasid }),
+  });
+  const last = walk.steps.at(-1);
+  if (walk.ok || last === undefined) {
+    return [
+      {
+        title: 'Which entry',
+        lines: ['none: the same request would pass now, the tables have changed since'],
+      },
+    ];
+  }
+  return [
+    {
+      title: `Which entry: ${last.structure} at ${hex(last.address)}`,
+      lines: [pairLine('Raw', wordRow(last.words.subarray(0, 4))), ...fieldLines(last.fields)],
+    },
+  ];
+}
+
+function detail(row: ReportedEvent, context: ScreenContext): Section[] {
   const { fault } = row;
   if (fault === undefined) return [{ title: `Event ${row.sequence}`, lines: wrapText(row.text, 76) }];
   return [
@@ -76,6 +104,7 @@ function detail(row: ReportedEvent): Section[] {
         pairLine('Kernel said', row.text),
       ],
     },
+    ...refusingEntry(row, context),
     {
       title: 'What to do',
       lines:

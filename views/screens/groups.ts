@@ -1,6 +1,8 @@
 /** IOMMU groups: members, reasons, and whether one could be given away. */
 import type { DeviceNode, GroupState, Host } from '../../hw/index.ts';
+import { Roles } from '../../src/plan/roles.ts';
 import { leavesGroupViable } from '../../src/plan/viability.ts';
+import { viewOfHost } from '../../src/plan/view.ts';
 import type { Column } from '../columns/column.ts';
 import { type Line, styled } from '../format/line.ts';
 import { counted, hex } from '../format/values.ts';
@@ -71,10 +73,16 @@ const columns: readonly Column<Row>[] = [
 ];
 
 function memberLines(row: Row, host: Host): Line[] {
+  const roles = new Roles(viewOfHost(host));
   return row.group.devices.map((name) => {
     const node = host.device(name);
     if (node === undefined) return name;
-    const role = node.isBridge ? node.portType : node.className;
+    const known = roles.of(name);
+    const kind = node.isBridge ? node.portType : node.className;
+    const role =
+      known === undefined
+        ? kind
+        : `${kind}, ${known.certainty === 'possible' ? 'perhaps ' : ''}the host's ${known.role}`;
     return [
       `${node.address}  `,
       (node.driver ?? 'no driver').padEnd(12),
