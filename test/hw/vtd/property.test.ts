@@ -12,6 +12,13 @@ import {
   serverUnit,
   type UnitConfiguration,
 } from '../../../hw/vtd/configuration.ts';
+import {
+  ContextCacheDescriptor,
+  DescriptorType,
+  encodeDescriptor,
+  IotlbDescriptor,
+  PasidCacheDescriptor,
+} from '../../../hw/vtd/descriptors.ts';
 import { dmaRead, dmaWrite } from '../../../hw/vtd/dma.ts';
 import { explain } from '../../../hw/vtd/explain.ts';
 import { type NaiveUnit, naiveWalk } from '../../support/naive-walker.ts';
@@ -196,6 +203,20 @@ function naiveUnit(lab: VtdLab, scalable: boolean): NaiveUnit {
   };
 }
 
+/** Descriptors that drop all that is cached: contexts, PASID entries, translations. */
+function everything(scalable: boolean): Uint32Array[] {
+  const width = scalable ? 256 : 128;
+  const contexts = encodeDescriptor(
+    ContextCacheDescriptor,
+    DescriptorType.contextCache,
+    { granularity: 1 },
+    width,
+  );
+  const pasids = encodeDescriptor(PasidCacheDescriptor, DescriptorType.pasidCache, { granularity: 3 }, width);
+  const pages = encodeDescriptor(IotlbDescriptor, DescriptorType.iotlb, { granularity: 1 }, width);
+  return scalable ? [contexts, pasids, pages] : [contexts, pages];
+}
+
 const isInterrupt = ({ address: at, pasid }: { address: bigint; pasid: number }): boolean =>
   pasid < 0 && at >> 20n === 0xfeen;
 
@@ -213,17 +234,11 @@ describe.each(Object.entries(configurations))('%s', (_name, configuration) => {
           // paging entries are damaged then.
           const words = flush ? plan.words : plan.words.filter(([page]) => page >= 4);
           lay(lab, { ...plan, words, chain: plan.chain || !flush }, scalable);
+          lab.startQueue(scalable ? 32 : 16);
           const naive = naiveUnit(lab, scalable);
           for (const one of requests) {
             if (isInterrupt(one)) continue;
-            if (flush) {
-              // All that the unit keeps: contexts, PASID entries, translations.
-              lab.command(0);
-              lab.start(ARENA, scalable ? 1 : 0);
-              lab.flush();
-              lab.startQueue();
-              lab.command(0);
-            }
+            if (flush) lab.submit(...everything(scalable));
             const expected = naiveWalk(naive, one);
             const access = one.write ? Access.write : Access.read;
             const told = explain(lab.unit, one.requesterId, one.address, access, one.pasid);
