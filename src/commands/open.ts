@@ -72,7 +72,8 @@ async function openInTerminal(argv: OpenArguments): Promise<void> {
   try {
     const workspace = await launch(requestOf(argv, Date.now), shelf);
     const { openConsole } = await import('../../views/App.tsx');
-    const recorder = argv.record === undefined ? undefined : await startRecording(argv.record, shelf);
+    const recorder =
+      argv.record === undefined ? undefined : await startRecording(argv.record, shelf, workspace.sessionName);
     try {
       await openConsole(workspace, {
         ...appearance(argv),
@@ -92,9 +93,20 @@ async function openInTerminal(argv: OpenArguments): Promise<void> {
   }
 }
 
-async function startRecording(path: string, shelf: Shelf): Promise<import('../demo/recorder.ts').Recorder> {
+async function startRecording(
+  path: string,
+  shelf: Shelf,
+  session: string,
+): Promise<import('../demo/recorder.ts').Recorder> {
   const { Recorder } = await import('../demo/recorder.ts');
-  return new Recorder(path, () => (shelf.latest === undefined ? 0 : shelf.latest.journal.length));
+  const { columns = 80, rows = 24 } = process.stdout;
+  const header = [
+    `# Recorded by vtdeck on session ${session}; it plays on a copy of it with:`,
+    `# vtdeck demo play ${path} --session ${session}`,
+    `#: Set Columns ${columns}`,
+    `#: Set Rows ${rows}`,
+  ];
+  return new Recorder(path, header, () => (shelf.latest === undefined ? 0 : shelf.latest.journal.length));
 }
 
 function requestOf(argv: OpenArguments, now: () => number): Parameters<typeof launch>[0] {

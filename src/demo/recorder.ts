@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import type { TerminalInput } from '../terminal/terminal.ts';
 import { keyName } from './keys.ts';
+import { TapeLimit } from './tape.ts';
 
 /** A pause shorter than this is typing; a longer one than the second is cut to it. Milliseconds. */
 const PAUSE = 400;
@@ -20,12 +21,20 @@ interface Typed {
 
 export class Recorder {
   private readonly path: string;
+  private readonly header: readonly string[];
   private readonly acts: () => number;
   private readonly typed: Typed[] = [];
   private readonly now: () => number;
 
-  constructor(path: string, acts: () => number, now: () => number = () => performance.now()) {
+  /** @param header Lines that the tape begins with: where it was recorded, settings. */
+  constructor(
+    path: string,
+    header: readonly string[],
+    acts: () => number,
+    now: () => number = () => performance.now(),
+  ) {
     this.path = path;
+    this.header = header;
     this.acts = acts;
     this.now = now;
   }
@@ -59,17 +68,21 @@ export class Recorder {
   }
 
   finish(): void {
-    writeFileSync(this.path, toTape(this.typed, this.acts()));
+    writeFileSync(this.path, toTape(this.header, this.typed, this.acts()));
   }
 }
 
 /** A chunk as keys: an escape sequence is one, plain characters are one each. */
 function splitKeys(bytes: string): string[] {
-  return bytes.match(/\u001b\[[0-9;<?]*[A-Za-z~]|\u001bO[A-Za-z]|\u001b[^[O]|[\s\S]/gu) ?? [];
+  return (
+    bytes.match(
+      /\u001b\[200~[\s\S]*?\u001b\[201~|\u001b\[[0-9;<?]*[A-Za-z~]|\u001bO[A-Za-z]|\u001b[^[O]|[\s\S]/gu,
+    ) ?? []
+  );
 }
 
-function toTape(typed: readonly Typed[], actsAtEnd: number): string {
-  const lines = ['# recorded by vtdeck', ''];
+function toTape(header: readonly string[], typed: readonly Typed[], actsAtEnd: number): string {
+  const lines = [...header, ''];
   let text = '';
   let last: { key: string; count: number } | undefined;
   const flush = (): void => {
@@ -93,18 +106,26 @@ function toTape(typed: readonly Typed[], actsAtEnd: number): string {
     }
     before = one;
     for (const key of splitKeys(one.bytes)) {
+      const pasted = PASTE.exec(key)?.[1];
       const name = keyName(key);
-      if (name === undefined) {
-        if (last !== undefined) flush();
-        text += key;
-        if (text.includes('"') && text.includes("'") && text.includes('`')) flush();
-      } else {
-        if (text !== '') flush();
-        if (last?.key === name) last.count += 1;
-        else {
+      if (pasted !== undefined) {
+        flush();
+        lines.push(`Copy ${quoted(pasted.replace(/[\u0000-\u001f]+/g, ' '))}`, 'Paste');
+      } else if (name !== undefined) {
+        if (last?.key !== name || last.count >= TapeLimit.repeat) {
           flush();
-          last = { key: name, count: 1 };
+          last = { key: name, count: 0 };
         }
+        last.count += 1;
+      } else if (key.startsWith('\u001b')) {
+        flush();
+        lines.push(`# a tape has no word for ${JSON.stringify(key)} (a click, say)`);
+      } else {
+        // A tape has three quotation marks and no escapes: a text may hold two of them.
+        const full =
+          text.length >= TapeLimit.textLength || MARKS.every((mark) => `${text}${key}`.includes(mark));
+        if (last !== undefined || full) flush();
+        text += key;
       }
     }
   }
@@ -113,7 +134,12 @@ function toTape(typed: readonly Typed[], actsAtEnd: number): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** A bracketed paste. */
+const PASTE = /^\u001b\[200~([\s\S]*)\u001b\[201~$/;
+
+const MARKS = ['"', "'", '`'] as const;
+
 function quoted(text: string): string {
-  const mark = ['"', "'", '`'].find((candidate) => !text.includes(candidate)) ?? '"';
+  const mark = MARKS.find((candidate) => !text.includes(candidate)) ?? MARKS[0];
   return `${mark}${text}${mark}`;
 }
