@@ -4,6 +4,8 @@
  * the kernel's objects at the moment they are asked.
  */
 import { disableAuxiliaryMode, enableAuxiliaryMode } from './host/auxiliary-mode.ts';
+import type { MdevAttributeSetting, MdevModification } from './host/mdev-definitions.ts';
+import { startDefined } from './host/mdev-start.ts';
 import type {
   DmaRequest,
   GuestMapping,
@@ -102,12 +104,26 @@ export class Host extends HostQuestions implements HostOperations {
     this.modules.unload(name);
   }
 
-  defineMdev(parent: string, type: string, uuid: string, autostart: boolean): void {
-    this.definitions.define({ parent, type, uuid, autostart });
+  defineMdev(
+    parent: string,
+    type: string,
+    uuid: string,
+    autostart: boolean,
+    attributes: readonly MdevAttributeSetting[] = [],
+  ): void {
+    this.definitions.define({ parent, type, uuid, autostart, attributes });
   }
 
-  undefineMdev(uuid: string): void {
-    this.definitions.undefine(uuid);
+  modifyMdev(uuid: string, change: MdevModification): void {
+    this.definitions.modify(uuid, change);
+  }
+
+  startMdev(uuid: string, parent?: string): void {
+    startDefined(this.kernel, this.sysfs, this.definitions.get(uuid, parent));
+  }
+
+  undefineMdev(uuid: string, parent?: string): void {
+    this.definitions.undefine(uuid, parent);
   }
 
   // --- machines ----------------------------------------------------------------------------------------------------

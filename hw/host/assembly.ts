@@ -27,6 +27,7 @@ import { History } from './history.ts';
 import { bindAsDescribed, registerDescribedDrivers, registerParentDrivers } from './kernel-drivers.ts';
 import { Machines } from './machines.ts';
 import { type MdevDefinition, MdevDefinitions } from './mdev-definitions.ts';
+import { noParent, startDefined } from './mdev-start.ts';
 import { Transfers } from './transfers.ts';
 import { setVirtualFunctions } from './virtual-functions.ts';
 
@@ -78,9 +79,13 @@ export abstract class HostAssembly {
     this.kernel.intel?.faults.onFault((fault) => this.reportFault(fault));
     this.kernel.intel?.quirks.onSighting((sighting) => this.eventLog.addQuirk(sighting));
     history.replay(this.kernel);
+    this.sysfs = new Sysfs(this.kernel, {
+      setVirtualFunctions: (physical, count) =>
+        setVirtualFunctions(this.kernel, this.machines, physical, count),
+    });
     registerParentDrivers(this.kernel);
     registerDescribedDrivers(this.kernel, description);
-    this.kernel.mdev.onRegistered((parent) => this.startDefined(parent.device.name));
+    this.kernel.mdev.onRegistered((parent) => this.startAutomatic(parent.device.name));
     bindAsDescribed(this.kernel, description);
     this.kernel.drivers.setAutoprobe('pci', true);
     this.machines = new Machines(this.kernel);
@@ -89,10 +94,6 @@ export abstract class HostAssembly {
     this.transfers = new Transfers(this.hardware, this.kernel, this.eventLog);
     this.facts = this.makeFacts();
     this.modules = new SampleModules(this.kernel);
-    this.sysfs = new Sysfs(this.kernel, {
-      setVirtualFunctions: (physical, count) =>
-        setVirtualFunctions(this.kernel, this.machines, physical, count),
-    });
   }
 
   /** What a boot leaves: definitions of mediated devices and of machines. */
@@ -109,13 +110,7 @@ export abstract class HostAssembly {
   /** A write of a UUID to `create` of a type. @throws KernelError ENOENT: no such parent or type; or what the core says. */
   protected makeMdev(parentName: string, typeName: string, uuid: string): void {
     const parent = this.kernel.mdev.parent(parentName);
-    if (parent === undefined)
-      throw new KernelError(
-        'ENOENT',
-        'no mdev parent',
-        `${parentName} offers no mdev types`,
-        'Choose a device whose driver offers some.',
-      );
+    if (parent === undefined) throw noParent(this.kernel, parentName);
     this.kernel.mdev.create(parent, this.kernel.mdev.type(parent, typeName), uuid);
   }
 
@@ -125,10 +120,10 @@ export abstract class HostAssembly {
   }
 
   /** Definitions with autostart come up when their parent registers; what fails is left for the log. */
-  private startDefined(parent: string): void {
+  private startAutomatic(parent: string): void {
     for (const definition of this.definitions.autostartOf(parent)) {
       try {
-        this.makeMdev(parent, definition.type, definition.uuid);
+        startDefined(this.kernel, this.sysfs, definition);
       } catch (error) {
         if (!(error instanceof KernelError)) throw error;
         this.kernel.log.write(`mdevctl: ${definition.uuid} was not started: ${error.message}`);

@@ -3,6 +3,7 @@
  * detail and remedy, and then has changed nothing. Devices are named as in sysfs: `0000:6a:01.0`, or a UUID for an
  * mdev. Byte strings are Uint8Array, addresses bigint.
  */
+import type { MdevAttributeSetting, MdevModification } from './mdev-definitions.ts';
 import type {
   CapabilityState,
   DecodedHeader,
@@ -15,6 +16,7 @@ import type {
   MdevDefinitionState,
   MdevParentState,
   MdevState,
+  OwnershipReport,
   PasidEntryState,
   ReachCell,
   ReportedEvent,
@@ -110,8 +112,19 @@ export interface HostOperations {
   loadModule(name: string): void;
   unloadModule(name: string): void;
   /** mdevctl define: outlives a boot; `autostart` ones come back with their parent. */
-  defineMdev(parent: string, type: string, uuid: string, autostart: boolean): void;
-  undefineMdev(uuid: string): void;
+  defineMdev(
+    parent: string,
+    type: string,
+    uuid: string,
+    autostart: boolean,
+    attributes?: readonly MdevAttributeSetting[],
+  ): void;
+  /** mdevctl modify: the definition changes, a device that runs does not. */
+  modifyMdev(uuid: string, change: MdevModification): void;
+  /** mdevctl start: makes a defined device and writes its attributes in order. @param parent Where it is defined twice. */
+  startMdev(uuid: string, parent?: string): void;
+  /** @param parent Under all parents unless told. */
+  undefineMdev(uuid: string, parent?: string): void;
 
   bindDriver(device: string, driver: string): void;
   unbindDriver(device: string): void;
@@ -169,6 +182,8 @@ export interface HostQueries {
   configurationBytes(device: string): Uint8Array;
   groups(): GroupState[];
   group(id: number): GroupState | undefined;
+  /** Who has a group, since which act, what that locks out, what would free it. */
+  ownership(group: number): OwnershipReport | undefined;
   mdevParents(): MdevParentState[];
   mdevs(): MdevState[];
   mdevDefinitions(): MdevDefinitionState[];

@@ -85,6 +85,8 @@ export interface ReservedRegionState {
   readonly because: string | undefined;
 }
 
+export type { OwnershipReport } from '../kernel/iommu/operator-view.ts';
+
 export interface GroupState {
   readonly id: number;
   readonly name: string | undefined;
@@ -141,6 +143,8 @@ export interface MdevDefinitionState {
   readonly parent: string;
   readonly type: string;
   readonly autostart: boolean;
+  /** Files of the device and what is written to them when it starts, in order. */
+  readonly attributes: readonly (readonly [file: string, value: string])[];
   readonly active: boolean;
 }
 

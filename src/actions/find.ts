@@ -36,6 +36,24 @@ export function missingDeviceOrMdev(host: Host, name: string | undefined): strin
   return name.length === 36 ? missingMdev(host, name) : missingDevice(host, name);
 }
 
+/** Why a definition can't be meant: there is none of that UUID (under that parent). */
+export function missingDefinition(
+  host: Host,
+  uuid: string | undefined,
+  parent: string | undefined,
+): string | undefined {
+  if (uuid === undefined) return undefined;
+  const found = host
+    .mdevDefinitions()
+    .some((one) => one.uuid === uuid && (parent === undefined || one.parent === parent));
+  return found ? undefined : `${uuid} is not defined${parent === undefined ? '' : ` under ${parent}`}`;
+}
+
+/** UUIDs that are defined, each once. */
+export function definedUuids(host: Host): string[] {
+  return [...new Set(host.mdevDefinitions().map((definition) => definition.uuid))];
+}
+
 export function machineNames(host: Host): string[] {
   return host.machineStates().map((machine) => machine.name);
 }

@@ -16,7 +16,9 @@ import { bootHost } from './host-boot.ts';
 import { callKernel } from './kernel-call.ts';
 import { createMdev } from './mdev-create.ts';
 import { defineMdev } from './mdev-define.ts';
+import { modifyMdev } from './mdev-modify.ts';
 import { removeMdev } from './mdev-remove.ts';
+import { startMdev } from './mdev-start.ts';
 import { undefineMdev } from './mdev-undefine.ts';
 import { loadModule, unloadModule } from './module-load.ts';
 import { setVirtualFunctions } from './sriov-set.ts';
@@ -47,6 +49,8 @@ export const actions: readonly Action[] = [
   createMdev,
   removeMdev,
   defineMdev,
+  modifyMdev,
+  startMdev,
   undefineMdev,
   loadModule,
   unloadModule,

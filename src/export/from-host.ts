@@ -28,10 +28,11 @@ export function assignmentOfMachine(
   const machine = host.machineState(name);
   const parents = host.mdevParents();
   const mdevs = new Map(host.mdevs().map((mdev) => [mdev.uuid, mdev]));
-  const definitions = new Map(host.mdevDefinitions().map((definition) => [definition.uuid, definition]));
+  const definitions = host.mdevDefinitions();
   const devices: AssignedDevice[] = (machine?.devices ?? []).map(({ device, kind }) => {
     const mdev = mdevs.get(device);
     if (kind === 'mdev' && mdev !== undefined) {
+      const defined = definitions.find((one) => one.uuid === device && one.parent === mdev.parent);
       const type = parents
         .find((parent) => parent.device === mdev.parent)
         ?.types.find(({ id }) => id === mdev.type);
@@ -41,8 +42,8 @@ export function assignmentOfMachine(
         parent: mdev.parent,
         type: mdev.type,
         deviceApi: type?.deviceApi ?? 'vfio-pci',
-        start: definitions.get(device)?.autostart === true ? 'auto' : 'manual',
-        attributes: [],
+        start: defined?.autostart === true ? 'auto' : 'manual',
+        attributes: defined?.attributes ?? [],
       };
     }
     // The driver it came with: what it has now is vfio-pci.

@@ -120,12 +120,14 @@ function mdevFacts(host: Host): Facts {
 
 function definitionFacts(host: Host): Facts {
   return new Map(
-    host
-      .mdevDefinitions()
-      .map((definition) => [
-        definition.uuid,
-        facts({ parent: definition.parent, type: definition.type, autostart: definition.autostart }),
-      ]),
+    host.mdevDefinitions().map((definition) => [
+      `${definition.uuid} on ${definition.parent}`,
+      facts({
+        type: definition.type,
+        autostart: definition.autostart,
+        attributes: definition.attributes.map(([file, value]) => `${file}=${value}`).join('; '),
+      }),
+    ]),
   );
 }
 

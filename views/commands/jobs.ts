@@ -5,7 +5,7 @@ import { byteRow, hex } from '../format/values.ts';
 import { Picker } from '../overlays/picker.ts';
 import { Prompt } from '../overlays/prompt.ts';
 
-/** Type picked from what the parent offers, then the UUID; the new device is where the cursor goes. */
+/** Type picked from what the parent offers, then the UUID; a definition is started. The cursor goes to the new device. */
 export function createMdev(console: Console): void {
   const subject = console.subject();
   if (subject === undefined) return;
@@ -13,7 +13,10 @@ export function createMdev(console: Console): void {
     const definition = console.hostState
       .mdevDefinitions()
       .find((candidate) => candidate.uuid === subject.name);
-    if (definition !== undefined) createOf(console, definition.parent, definition.type, definition.uuid);
+    if (definition !== undefined)
+      act(console, 'mdev.start', { uuid: definition.uuid, parent: definition.parent }, () =>
+        console.standOn(definition.uuid),
+      );
     return;
   }
   if (subject.kind === 'mdev type') return createOf(console, subject.parent, subject.type);
@@ -41,16 +44,12 @@ export function createMdev(console: Console): void {
   );
 }
 
-function createOf(console: Console, parent: string, type: string, uuid?: string): void {
+function createOf(console: Console, parent: string, type: string): void {
   const before = new Set(console.hostState.mdevs().map((mdev) => mdev.uuid));
   const created = (): void => {
     const made = console.hostState.mdevs().find((mdev) => !before.has(mdev.uuid));
     if (made !== undefined) console.standOn(made.uuid);
   };
-  if (uuid !== undefined) {
-    act(console, 'mdev.create', { parent, type, uuid }, created);
-    return;
-  }
   console.push(
     new Prompt({
       title: `New ${type} on ${parent}`,

@@ -171,6 +171,9 @@ function detail(row: Row, context: ScreenContext): Section[] {
           pairLine('Parent', definition.parent),
           pairLine('Type', definition.type),
           pairLine('Starts', definition.autostart ? 'whenever its parent appears' : 'by hand'),
+          ...definition.attributes.map(([file, value], at) =>
+            pairLine(at === 0 ? 'Then writes' : '', `${value} to ${file}`),
+          ),
         ],
       },
     ];

@@ -6,7 +6,7 @@
 import type { MemoryPort } from '../../../port.ts';
 import { KernelError } from '../../errno.ts';
 import type { Vfio } from '../../vfio/vfio.ts';
-import type { Mdev, MdevDriver, MdevType } from '../mdev-driver.ts';
+import type { Mdev, MdevAttribute, MdevDriver, MdevType } from '../mdev-driver.ts';
 import { PinningFunction } from './pinning-test.ts';
 
 interface CardType extends MdevType {
@@ -18,6 +18,8 @@ interface CardType extends MdevType {
 const CARD_MEMORY = 16384;
 const PAGE_BYTES = 4096n;
 const READ_AND_WRITE = 3;
+/** Characters that a write to vgpu_params may have. */
+const MOST_PARAMETERS = 1024;
 
 const TYPES: readonly CardType[] = [
   { sysfsName: '230', prettyName: 'GRID T4-1Q', memoryMebibytes: 1024 },
@@ -27,14 +29,22 @@ const TYPES: readonly CardType[] = [
   { sysfsName: '234', prettyName: 'GRID T4-16Q', memoryMebibytes: 16384 },
 ];
 
+/** A virtual card that was made. */
+interface Card {
+  readonly type: CardType;
+  readonly pins: PinningFunction;
+  parameters: string;
+}
+
 export class VgpuMdevDriver implements MdevDriver {
   readonly name = 'nvidia-vgpu-vfio';
   readonly deviceApi = 'vfio-pci';
   readonly maximumInstances = 0;
+  readonly attributeGroup = 'nvidia';
   readonly types: readonly MdevType[] = TYPES;
   private readonly memory: MemoryPort;
   private readonly vfio: Vfio;
-  private readonly cards = new Map<Mdev, { readonly type: CardType; readonly pins: PinningFunction }>();
+  private readonly cards = new Map<Mdev, Card>();
 
   constructor(memory: MemoryPort, vfio: Vfio) {
     this.memory = memory;
@@ -68,12 +78,31 @@ export class VgpuMdevDriver implements MdevDriver {
       );
     }
     const pins = new PinningFunction(this.memory, () => this.vfio.deviceOf(mdev.device));
-    this.cards.set(mdev, { type, pins });
+    this.cards.set(mdev, { type, pins, parameters: '' });
     return pins;
   }
 
   removed(mdev: Mdev): void {
     this.cards.delete(mdev);
+  }
+
+  /** nvidia/vgpu_params: plug-in parameters of one card, such as "frame_rate_limiter=0"; a blank clears them. */
+  attributes(mdev: Mdev): ReadonlyMap<string, MdevAttribute> {
+    const card = this.cards.get(mdev);
+    if (card === undefined) return new Map();
+    return new Map([
+      [
+        'vgpu_params',
+        {
+          read: () => card.parameters,
+          write(text: string) {
+            if (text.length > MOST_PARAMETERS)
+              throw new KernelError('EINVAL', 'parameters', `at most ${MOST_PARAMETERS} characters`);
+            card.parameters = text.trim();
+          },
+        },
+      ],
+    ]);
   }
 
   resource(mdev: Mdev): string | undefined {
