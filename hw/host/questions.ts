@@ -1,4 +1,6 @@
 /** The questions a host answers: everything is read at the moment it is asked. */
+
+import { ownershipOf } from '../kernel/iommu/operator-view.ts';
 import type { SysfsEntry } from '../kernel/sysfs/sysfs.ts';
 import type { Frame } from '../memory/types.ts';
 import { HostAssembly } from './assembly.ts';
@@ -55,6 +57,12 @@ export abstract class HostQuestions extends HostAssembly implements HostQueries 
   group(id: number): State.GroupState | undefined {
     const group = this.kernel.iommu.groups.find((one) => one.id === id);
     return group === undefined ? undefined : groupState(this.kernel, this.machines, group);
+  }
+
+  ownership(id: number): State.OwnershipReport | undefined {
+    const group = this.kernel.iommu.groups.find((one) => one.id === id);
+    if (group === undefined) return undefined;
+    return ownershipOf(group, this.kernel.profile, () => this.machines.ownerOfGroup(id)?.name);
   }
 
   mdevParents(): State.MdevParentState[] {

@@ -94,6 +94,30 @@ function memberLines(row: Row, host: Host): Line[] {
   });
 }
 
+/** Who has the group, since which act, what that locks out, what would free it. */
+function ownershipLines(id: number, host: Host): Line[] {
+  const report = host.ownership(id);
+  if (report === undefined) return [];
+  const since = report.since ?? report.domain?.since;
+  const act = since === undefined || since.number === 0 ? 'boot' : `act ${since.number}: ${since.text}`;
+  return [
+    pairLine('Use', report.owner === undefined ? report.use : `${report.use}, by ${report.owner}`),
+    pairLine('Since', act),
+    pairLine(
+      'A claim now',
+      report.claimWouldGive === '0' ? 'would succeed' : `would fail with ${report.claimWouldGive}`,
+    ),
+    ...report.pasids.map(({ pasid, domain, since: from }) =>
+      pairLine(`PASID ${pasid}`, `${domain}, since act ${from.number}: ${from.text}`),
+    ),
+    ...report.lockedOut.map(({ device, what, errno }) =>
+      pairLine('Locked out', `${device}: ${what} (${errno})`),
+    ),
+    ...report.freedBy.map((step) => pairLine('To free it', step)),
+    ...report.remarks.map((remark): Line => [styled('dim', remark)]),
+  ];
+}
+
 function detail(row: Row, context: ScreenContext): Section[] {
   const { group } = row;
   const endpoints = row.members.filter((node) => !node.isBridge);
@@ -112,6 +136,7 @@ function detail(row: Row, context: ScreenContext): Section[] {
         ),
       ],
     },
+    { title: 'Who has it', lines: ownershipLines(group.id, context.host) },
     { title: 'Members', lines: memberLines(row, context.host) },
     {
       title: 'Why they are together',

@@ -177,7 +177,7 @@ function claimResult(group: Group, profile: KernelProfile, counting: readonly De
 
 function remarksOn(group: Group, profile: KernelProfile): string[] {
   const remarks: string[] = [];
-  if (profile.dmaOwnership === 'viability') {
+  if (profile.dmaOwnership === 'viability' && group.hasPrivateDomain) {
     remarks.push(
       'This kernel has no DMA ownership: a driver that binds into a group in use makes VFIO stop the machine (BUG).',
     );
