@@ -132,7 +132,9 @@ async function runOne(name: string, args: Record<string, unknown>, argv: DoArgum
       printText([summary, ...commands.map((line) => `  $ ${line}`), ...lines].join('\n'));
     }
   } finally {
+    const heard = workspace.notices.length;
     workspace.close();
+    for (const notice of workspace.notices.slice(heard)) process.stderr.write(`vtdeck: ${notice}\n`);
     if (!done) ensured?.discard();
   }
 }

@@ -3,6 +3,7 @@ import type { CommandModule } from 'yargs';
 import type { ProfileName } from '../../hw/index.ts';
 import type { Mount } from '../demo/player.ts';
 import { usageError } from '../errors.ts';
+import { printError } from '../output.ts';
 import { launch } from '../session/launch.ts';
 import { prefer, preference } from '../session/preferences.ts';
 import { Shelf } from '../session/shelf.ts';
@@ -89,7 +90,7 @@ async function openInTerminal(argv: OpenArguments): Promise<void> {
     }
     workspace.close();
   } finally {
-    shelf.close();
+    for (const notice of shelf.close()) printError(`vtdeck: ${notice}`);
   }
 }
 

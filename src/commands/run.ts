@@ -85,7 +85,9 @@ const command: CommandModule<object, RunArguments> = {
         if (!argv['keep-going']) break;
       }
     } finally {
+      const heard = workspace.notices.length;
       workspace.close();
+      for (const notice of workspace.notices.slice(heard)) process.stderr.write(`vtdeck: ${notice}\n`);
     }
     if (argv.json && failure === undefined) printJson({ ok: true, session, results });
     if (!argv.json)

@@ -279,8 +279,14 @@ export class LiveWorkspace implements Workspace {
     this.closed = true;
     try {
       if (!this.readOnly && this.unsavedActs > 0) this.checkpoint();
-    } finally {
+    } catch (thrown) {
+      // The acts are in the journal: a snapshot that can't be written now is written at a later closing.
+      this.said.push(toApplicationError(thrown).message);
+    }
+    try {
       this.options.sink?.close();
+    } catch (thrown) {
+      this.said.push(toApplicationError(thrown).message);
     }
   }
 

@@ -2,10 +2,12 @@
 import type { Chance } from '../actions/action.ts';
 import { exportTexts } from '../export/for-console.ts';
 import { builtInHostNames } from '../hosts/builtin.ts';
+import { importedHost, importedHostNames } from '../hosts/store.ts';
 import type { Workspace } from '../workspace.ts';
 import { removeSession } from './bin.ts';
 import { bundledDemoNames, bundledDemoTitle, bundledSession, bundledSessionNames } from './bundled.ts';
-import { defaultOrigin, openWorkspace } from './open-workspace.ts';
+import type { SessionOrigin } from './document.ts';
+import { defaultOrigin, describe, openWorkspace } from './open-workspace.ts';
 import { prefer } from './preferences.ts';
 import { hostName, type IndexedSession, indexedSessions } from './session-index.ts';
 import { createSession, renameSession } from './store.ts';
@@ -28,6 +30,8 @@ interface Entry {
 export class Shelf {
   private readonly options: ShelfOptions;
   private readonly opened: Workspace[] = [];
+  /** How many notices each had when it was opened: those the console shows. */
+  private readonly noticed = new Map<Workspace, number>();
 
   constructor(options: ShelfOptions) {
     this.options = options;
@@ -59,22 +63,24 @@ export class Shelf {
     const { now, chance, readOnly } = this.options;
     const workspace = openWorkspace({ session: name, readOnly, what: 'console', now, chance });
     this.opened.push(workspace);
+    this.noticed.set(workspace, workspace.notices.length);
     prefer('lastSession', name);
     return workspace;
   }
 
   create(name: string, host: string | undefined): Workspace {
     const origin = defaultOrigin();
-    const own =
-      host !== undefined && builtInHostNames().includes(host)
-        ? { ...origin, host: { builtin: host } }
-        : origin;
-    createSession(name, { origin: own }, new Date(this.options.now()));
+    const imported = host === undefined || builtInHostNames().includes(host) ? undefined : importedHost(host);
+    const own = imported ?? (host === undefined ? origin.host : { builtin: host });
+    const chosen: SessionOrigin = { ...origin, host: own as SessionOrigin['host'] };
+    describe(chosen); // before anything is made: there is no such host
+    createSession(name, { origin: chosen }, new Date(this.options.now()));
     return this.open(name);
   }
 
+  /** Those built in, and those imported. */
   hosts(): readonly string[] {
-    return builtInHostNames();
+    return [...builtInHostNames(), ...importedHostNames()];
   }
 
   rename(name: string, to: string): void {
@@ -85,19 +91,24 @@ export class Shelf {
     removeSession(name, new Date(this.options.now()));
   }
 
+  /** Texts for libvirt, QEMU, mdevctl and the rest. */
+  exports(workspace: Workspace): readonly { readonly name: string; text(): string }[] {
+    return exportTexts(workspace.host);
+  }
+
   /** The session that is worked on now, or undefined. */
   get latest(): Workspace | undefined {
     return this.opened[this.opened.length - 1];
   }
 
-  /** Closes all that is open. */
-  close(): void {
-    for (const workspace of this.opened) workspace.close();
-  }
-
-  /** Texts for libvirt, QEMU, mdevctl and the rest. */
-  exports(workspace: Workspace): readonly { readonly name: string; text(): string }[] {
-    return exportTexts(workspace.host);
+  /** Closes all that is open. @returns what went wrong with it, for the operator to read when the console has gone. */
+  close(): string[] {
+    const said: string[] = [];
+    for (const workspace of this.opened) {
+      workspace.close();
+      said.push(...workspace.notices.slice(this.noticed.get(workspace) ?? 0));
+    }
+    return said;
   }
 }
 
