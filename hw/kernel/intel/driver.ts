@@ -127,7 +127,8 @@ export class IntelDriver implements IommuDriver {
   /** init_dmars: queues, root tables, flushes, interrupts; translation starts with `enableTranslation`. */
   start(): void {
     for (const unit of this.units) unit.startQueue();
-    if (this.remapsInterrupts) for (const unit of this.units) this.interrupts.enable(unit);
+    for (const unit of this.units)
+      if (this.remapsInterrupts && unit.queue !== undefined) this.interrupts.enable(unit);
     for (const unit of this.units) unit.setRootTable(this.profile);
     for (const unit of this.units) {
       this.pageRequests.program(unit);

@@ -388,3 +388,30 @@ describe('interrupt remapping (irq_remapping.c)', () => {
     expect(without.core.hasIsolatedMsi(without.group('A'))).toBe(false);
   });
 });
+
+describe('a unit without queue is flushed by its registers (CCMD, IOTLB)', () => {
+  it.each(['5.15', '7.2'] as const)('what was unmapped is no longer reached, %s', (profile) => {
+    const host = new SmallHost({
+      profile,
+      unit: {
+        ...LEGACY,
+        queuedInvalidation: 0,
+        interruptRemapping: 0,
+        extendedInterruptMode: 0,
+        postedInterrupts: 0,
+        deviceTlb: 0,
+        pageRequests: 0,
+      },
+    });
+    const domain = host.domain('C');
+    host.core.attachGroup(domain, host.group('C'));
+    domain.map(page(0), frame(0x50), 4, RW);
+    expect([host.walk('C', 0), host.walk('C', 3)]).toEqual([0x50, 0x53]);
+    domain.unmap(page(0), 1);
+    expect(host.walk('C', 0)).toBeLessThan(0);
+    expect(host.walk('C', 3)).toBe(0x53);
+    host.core.detachGroup(domain, host.group('C'));
+    expect(host.walk('C', 3)).toBeLessThan(0);
+    expect(host.takeTypes()).toEqual([]);
+  });
+});
