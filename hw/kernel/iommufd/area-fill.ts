@@ -26,10 +26,7 @@ export function fillDomain(area: Area, domain: PagingDomain, largePages: boolean
   try {
     for (let index = 0; index < count; ) {
       const frame = pages.frame(first + index);
-      let run = 1;
-      if (largePages) {
-        while (index + run < count && pages.frame(first + index + run) === frame + run) run += 1;
-      }
+      const run = largePages ? pages.run(first + index, count - index) : 1;
       const bytes = Math.min(left, run * PAGE - offset);
       domain.map(iova, frame * PAGE + offset, bytes, area.prot);
       iova += BigInt(bytes);

@@ -8,8 +8,10 @@ import { KernelError } from '../errno.ts';
 import type { AddressSpace, PinnedRun } from '../process/address-space.ts';
 import type { MemoryFile } from '../process/memory-file.ts';
 import type { Process } from '../process/process.ts';
+import { PageChunk } from './page-chunk.ts';
 
 const PAGE = 4096;
+/** Pages that are kept together: what a 2 MiB page holds, so that each has its own. */
 const CHUNK = 512;
 
 /**
@@ -39,22 +41,6 @@ export type PageSource =
   /** From this page of a file on; no memory file: the descriptor was something that has no pages (EINVAL at pinning). */
   | { readonly kind: 'file'; readonly file: MemoryFile | undefined; readonly firstPage: number };
 
-/** Pins and frames of 512 pages, or of as many as there are. */
-interface Chunk {
-  readonly frames: Float64Array | number[];
-  /** How many page table ranges and accesses hold each page. */
-  readonly users: Uint32Array | number[];
-}
-
-/** Below this many pages plain arrays take less memory than typed ones. */
-const FEW_PAGES = 16;
-
-function newChunk(pages: number): Chunk {
-  if (pages < FEW_PAGES)
-    return { frames: new Array<number>(pages).fill(0), users: new Array<number>(pages).fill(0) };
-  return { frames: new Float64Array(pages), users: new Uint32Array(pages) };
-}
-
 const run: PinnedRun = { frame: 0, count: 0, reserved: false };
 
 export class SharedPages {
@@ -68,11 +54,10 @@ export class SharedPages {
   private process: Process;
   private userId: number;
   private readonly accounts: UserAccounts;
-  /** The first 512 pages, most often all of them; the others by number. */
-  private firstChunk: Chunk | undefined;
-  private otherChunks: Map<number, Chunk> | undefined;
-  private lastNumber = -1;
-  private lastChunk: Chunk | undefined;
+  /** The first chunk, most often the only one; the others by number. */
+  private firstChunk: PageChunk | undefined;
+  private otherChunks: Map<number, PageChunk> | undefined;
+  private lastChunk: PageChunk | undefined;
   private references = 1;
   /** Pages pinned now, and how many of them are charged. */
   private pinned = 0;
@@ -125,15 +110,17 @@ export class SharedPages {
    */
   hold(first: number, count: number): void {
     let index = first;
+    const end = first + count;
     try {
-      while (index < first + count) {
+      while (index < end) {
         const chunk = this.chunk(index);
-        const at = index % CHUNK;
-        if (chunk.users[at] > 0) {
-          chunk.users[at] += 1;
-          index += 1;
+        const at = index - chunk.first;
+        const alike = chunk.heldAlike(at, end - index);
+        if (chunk.users(at) > 0) {
+          chunk.change(at, alike, 1);
+          index += alike;
         } else {
-          index += this.pinFrom(index, Math.min(first + count - index, CHUNK - at), chunk);
+          index += this.pinFrom(index, alike, chunk);
         }
       }
     } catch (error) {
@@ -144,19 +131,21 @@ export class SharedPages {
 
   /** Gives the hold back; pages that nobody holds any more are unpinned. Call `settle` afterwards. */
   drop(first: number, count: number): void {
-    for (let index = first; index < first + count; index += 1) {
+    const end = first + count;
+    for (let index = first; index < end; ) {
       const chunk = this.chunk(index);
-      const at = index % CHUNK;
-      chunk.users[at] -= 1;
-      if (chunk.users[at] > 0) continue;
-      this.unpin(chunk.frames[at]);
-      this.pinned -= 1;
+      const at = index - chunk.first;
+      const equal = chunk.equalRun(at, end - index);
+      chunk.change(at, equal, -1);
+      index += equal;
+      if (chunk.users(at) > 0) continue;
+      this.unpin(chunk.frame(at), equal);
+      this.pinned -= equal;
     }
     if (this.pinned === 0) {
       this.firstChunk = undefined;
       this.otherChunks = undefined;
       this.lastChunk = undefined;
-      this.lastNumber = -1;
     }
   }
 
@@ -174,7 +163,23 @@ export class SharedPages {
 
   /** The frame of a page that is held. */
   frame(index: number): Frame {
-    return this.chunk(index).frames[index % CHUNK] as Frame;
+    const chunk = this.chunk(index);
+    return chunk.frame(index - chunk.first) as Frame;
+  }
+
+  /** How many pages from `index` on, at most `max`, have frames that follow each other. All of them are held. */
+  run(index: number, max: number): number {
+    const frame = this.frame(index);
+    let count = 0;
+    while (count < max) {
+      const chunk = this.chunk(index + count);
+      const at = index + count - chunk.first;
+      if (chunk.frame(at) !== frame + count) break;
+      const more = chunk.run(at, max - count);
+      count += more;
+      if (at + more < chunk.count) break;
+    }
+    return count;
   }
 
   /**
@@ -213,24 +218,16 @@ export class SharedPages {
   }
 
   /** Pins up to `max` pages from `index`, none of them held, in this chunk. The number pinned. */
-  private pinFrom(index: number, max: number, chunk: Chunk): number {
-    const at = index % CHUNK;
+  private pinFrom(index: number, max: number, chunk: PageChunk): number {
     if (this.source.kind === 'file') {
       this.pinFile(this.source, index);
     } else {
       this.process.memory.pin(this.source.firstPage + index, max, this.writable, run);
       if (run.reserved) this.refuseDeviceMemory(index);
     }
-    let count = 0;
-    while (count < run.count && chunk.users[at + count] === 0) {
-      chunk.frames[at + count] = run.frame + count;
-      chunk.users[at + count] = 1;
-      count += 1;
-    }
-    // Pages behind one that is held already were pinned along: they are met again, held or not.
-    if (count < run.count) this.process.memory.unpin(run.frame + count, run.count - count);
-    this.pinned += count;
-    return count;
+    chunk.fill(index - chunk.first, run.frame, run.count);
+    this.pinned += run.count;
+    return run.count;
   }
 
   private pinFile(source: Extract<PageSource, { kind: 'file' }>, index: number): void {
@@ -260,24 +257,30 @@ export class SharedPages {
     );
   }
 
-  private unpin(frame: number): void {
-    if (this.source.kind === 'file') this.source.file?.unpin(frame);
-    else this.process.memory.unpin(frame, 1);
+  private unpin(frame: number, count: number): void {
+    if (this.source.kind === 'user') {
+      this.process.memory.unpin(frame, count);
+      return;
+    }
+    for (let each = frame; each < frame + count; each += 1) this.source.file?.unpin(each);
   }
 
-  private chunk(index: number): Chunk {
-    const number = Math.floor(index / CHUNK);
-    if (number === this.lastNumber) return this.lastChunk as Chunk;
+  private chunk(index: number): PageChunk {
+    const last = this.lastChunk;
+    if (last !== undefined && index >= last.first && index < last.first + last.count) return last;
+    // Chunks begin where 2 MiB pages of the user do.
+    const before = this.source.firstPage % CHUNK;
+    const number = Math.floor((before + index) / CHUNK);
     let chunk = number === 0 ? this.firstChunk : this.otherChunks?.get(number);
     if (chunk === undefined) {
-      chunk = newChunk(Math.min(CHUNK, this.count - number * CHUNK));
+      const first = Math.max(0, number * CHUNK - before);
+      chunk = new PageChunk(first, Math.min((number + 1) * CHUNK - before, this.count) - first);
       if (number === 0) this.firstChunk = chunk;
       else {
         this.otherChunks ??= new Map();
         this.otherChunks.set(number, chunk);
       }
     }
-    this.lastNumber = number;
     this.lastChunk = chunk;
     return chunk;
   }
