@@ -13,6 +13,7 @@ import type { Branch, CommandLogEntry, JournalEntry, Outcome, Prepared, Workspac
 import type { SessionDocument } from './document.ts';
 import type { History } from './history.ts';
 import type { RecordWithoutNumber } from './record.ts';
+import { type Heard, replayActs } from './replay.ts';
 
 /** Where records go. Without one, a workspace lives in memory only. */
 export interface Sink {
@@ -391,31 +392,10 @@ export class LiveWorkspace implements Workspace {
     });
   }
 
-  /** A host of its own, after these acts. `after` hears of each, and of the start as act 0. */
-  private replay(acts: readonly JournalEntry[], after: (entry: CommandLogEntry, host: Host) => void): Host {
+  /** A host of its own, after these acts. */
+  private replay(acts: readonly JournalEntry[], after: Heard): Host {
     const { description, profile, build, sessionName } = this.options;
-    let host = build(description, profile);
-    after({ id: 0, summary: '', commands: [] }, host);
-    for (const act of acts) {
-      try {
-        const action = actionNamed(act.action);
-        const args = parseArguments(action, act.args);
-        const commands = action.linuxCommand(host, args);
-        const result = runAction(action, host, args);
-        host = result.host ?? host;
-        after({ id: act.id, summary: result.summary, commands }, host);
-      } catch (thrown) {
-        const error = toApplicationError(thrown);
-        const said = `act ${act.id} (${act.action}) does not run: ${error.message} (${error.code})`;
-        throw new ApplicationError('REPLAY', said, {
-          rule: 'a session replays to where it was',
-          remedy: `vtdeck session verify ${sessionName} tells more; the session on disk is as it was`,
-          exitCode: ExitCode.differs,
-          cause: thrown,
-        });
-      }
-    }
-    return host;
+    return replayActs(build(description, profile), acts, sessionName, after);
   }
 
   private note(summary: string, commands: readonly string[], id = this.history.head): void {
