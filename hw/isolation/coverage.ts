@@ -2,6 +2,7 @@
 import type { DmarTable } from '../acpi/dmar.ts';
 import { readDmar } from '../acpi/dmar-reader.ts';
 import type { HostDescription } from '../host-description.ts';
+import { graphicsQuirks, isIntegratedGraphics } from '../kernel/iommu/graphics-quirks.ts';
 import { groupDefaultType, systemDefaultType } from '../kernel/iommu/grouping-default-type.ts';
 import type { Coverage } from '../kernel/iommu/grouping-formation.ts';
 import { type IommuOptions, iommuOptions } from '../kernel/iommu/grouping-options.ts';
@@ -25,7 +26,20 @@ export interface CoverageResult {
 
 /** Decides who covers what. @throws DmarError when the table can't be read. */
 export function coverageOf(description: HostDescription, topology: PciTopology): CoverageResult {
-  const options = iommuOptions(description.kernelCommandLine);
+  const unshown = new Set(
+    description.functions
+      .filter(
+        (one) =>
+          one.unknown?.includes('device registers') === true ||
+          one.unknown?.includes('capabilities') === true,
+      )
+      .map((one) => one.address),
+  );
+  const { options, assumptions: graphics } = graphicsQuirks(
+    topology.devices,
+    iommuOptions(description.kernelCommandLine),
+    (device) => unshown.has(device.name),
+  );
   const amd = topology.devices.some(isAmdIommu);
   const none = (why: string): CoverageResult => ({
     coverage: nothingCovered(why),
@@ -36,7 +50,6 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
     warnings: [],
   });
   if (description.iommu?.state === 'off') return none(description.iommu.because);
-  const graphicsOff = options.graphicsOff || topology.devices.some(hasBrokenGraphics);
   if (amd && description.dmar === undefined) {
     if (!options.amdEnabled) return none('the kernel command line switches the AMD IOMMU off');
   } else if (!options.intelEnabled) {
@@ -47,7 +60,7 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
     if (evidence !== undefined) return none(evidence);
   }
   if (description.dmar !== undefined) {
-    return fromTable(readTable(description.dmar), description, topology, options, amd, graphicsOff);
+    return fromTable(readTable(description.dmar), description, topology, options, amd, graphics);
   }
   if (description.iommu?.state !== 'unknown' && description.iommu?.state !== 'assumed') {
     return none('the machine has no DMAR table, so no IOMMU');
@@ -61,11 +74,11 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
       ]
     : ['No DMAR table is in the source: one remapping unit over all devices is assumed.'];
   return {
-    coverage: everythingCovered(options, graphicsOff),
+    coverage: everythingCovered(options),
     lookup: undefined,
     options,
     amd,
-    assumptions,
+    assumptions: [...assumptions, ...graphics],
     warnings: [],
   };
 }
@@ -80,7 +93,7 @@ function fromTable(
   topology: PciTopology,
   options: IommuOptions,
   amd: boolean,
-  graphicsOff: boolean,
+  assumptions: readonly string[],
 ): CoverageResult {
   const known = new Map<bigint, UnitRegisters>();
   for (const unit of description.units ?? []) {
@@ -89,7 +102,7 @@ function fromTable(
   }
   const lookup = new UnitLookup(table, topology, {
     registers: (base) => known.get(base),
-    graphicsOff,
+    graphicsOff: options.graphicsOff,
   });
   const active = lookup.units.filter((unit) => unit.ignored === undefined);
   const system = systemDefaultType(
@@ -116,7 +129,7 @@ function fromTable(
     lookup,
     options,
     amd,
-    assumptions: unlistedNamespaceDevices(lookup, description),
+    assumptions: [...assumptions, ...unlistedNamespaceDevices(lookup, description)],
     warnings,
   };
 }
@@ -150,12 +163,12 @@ function nothingCovered(why: string): Coverage {
 const ONE_UNIT = { order: 0 } as const;
 
 /** Without a table: everything, but for an AMD IOMMU and its host bridge, and graphics that Linux leaves alone. */
-function everythingCovered(options: IommuOptions, graphicsOff: boolean): Coverage {
+function everythingCovered(options: IommuOptions): Coverage {
   const system = systemDefaultType(options, []);
   const outside = (device: PciDevice): string | undefined => {
     const why = outsideEveryIommu(device);
-    if (why === undefined && graphicsOff && hasBrokenGraphics(device)) {
-      return 'Linux switches the remapping unit of this graphics device off';
+    if (why === undefined && options.graphicsOff && isIntegratedGraphics(device)) {
+      return 'Linux leaves the remapping unit of the integrated graphics off here';
     }
     return why;
   };
@@ -182,17 +195,6 @@ function sharesSlotWithAmdIommu(device: PciDevice): boolean {
   return device.bus.devices.some(
     (other) => other !== device && isAmdIommu(other) && other.devfn >>> 3 === device.devfn >>> 3,
   );
-}
-
-/** Graphics of the 4 series and of Broadwell: quirk_iommu_igfx of drivers/iommu/intel/iommu.c. */
-const BROKEN_GRAPHICS = new Set([
-  0x2a40, 0x2e00, 0x2e10, 0x2e20, 0x2e30, 0x2e40, 0x2e90, 0x1602, 0x1606, 0x160a, 0x160b, 0x160d, 0x160e,
-  0x1612, 0x1616, 0x161a, 0x161b, 0x161d, 0x161e, 0x1622, 0x1626, 0x162a, 0x162b, 0x162d, 0x162e, 0x1632,
-  0x1636, 0x163a, 0x163b, 0x163d, 0x163e,
-]);
-
-function hasBrokenGraphics(device: PciDevice): boolean {
-  return device.vendorId === 0x8086 && BROKEN_GRAPHICS.has(device.deviceId);
 }
 
 /**

@@ -1,10 +1,11 @@
 /** Everything that decides on one device's group: its requester ids, the way up, the functions beside it. */
 import type { HostDescription } from '../host-description.ts';
 import { type AcsVerdict, explainAcs, GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
-import { isAmdIommu } from '../kernel/pci/acs-quirks.ts';
 import { forEachDmaAlias } from '../kernel/pci/dma-alias.ts';
 import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
 import { phantomFunctions } from '../kernel/pci/phantom-functions.ts';
+import { applyAcs } from './acs-at-boot.ts';
+import { coverageOf } from './coverage.ts';
 import type { GroupReport, GroupsReport, UngroupedReport, UnknownReport } from './groups.ts';
 import { scanMachine } from './machine.ts';
 
@@ -37,12 +38,16 @@ export function explainDevice(
   report: GroupsReport,
   address: string,
 ): DeviceExplanation | undefined {
-  const { topology, described } = scanMachine(description);
+  const machine = scanMachine(description);
+  const { topology, described } = machine;
+  const { amd, coverage } = coverageOf(description, topology);
+  const acsEnumerated = applyAcs(description, machine, coverage.unitCount > 0);
   for (const one of [...topology.devices]) topology.addVirtualFunctions(one);
   const device = topology.find(address);
   if (device === undefined) return undefined;
   const context = {
-    amdIommu: topology.devices.some(isAmdIommu),
+    amdIommu: amd,
+    acsEnumerated,
     unreadable: (one: PciDevice): boolean =>
       described.get(one.name)?.unknown?.includes('device registers') ?? false,
   };

@@ -4,10 +4,9 @@
  */
 import type { HostDescription } from '../host-description.ts';
 import { GroupFormation } from '../kernel/iommu/grouping-formation.ts';
-import { commandLineWords } from '../kernel/iommu/grouping-options.ts';
 import type { GroupingReason } from '../kernel/iommu/grouping-reasons.ts';
 import type { AcsContext } from '../kernel/pci/acs.ts';
-import { acsOptions, enableAcs } from '../kernel/pci/acs-enable.ts';
+import { applyAcs } from './acs-at-boot.ts';
 import { coverageOf } from './coverage.ts';
 import { formWithHistory } from './history.ts';
 import { type MachineProblem, type ScannedMachine, scanMachine } from './machine.ts';
@@ -139,10 +138,11 @@ function form(
 ): Formed {
   const machine = scanMachine(description);
   const result = coverageOf(description, machine.topology);
-  applyAcs(description, machine, result.coverage.unitCount > 0);
+  const acsEnumerated = applyAcs(description, machine, result.coverage.unitCount > 0);
   const isolating = new Set(suppositions.isolating);
   const context: AcsContext = {
     amdIommu: result.amd,
+    acsEnumerated,
     assume:
       unknown.size === 0 && isolating.size === 0
         ? undefined
@@ -169,17 +169,6 @@ function form(
       return group?.members.map((one) => one.name) ?? [];
     },
   };
-}
-
-/**
- * Where registers are not as Linux left them, does to them what enumeration would: ACS on where an IOMMU asks for it, then
- * the options of the command line.
- */
-function applyAcs(description: HostDescription, machine: ScannedMachine, requested: boolean): void {
-  const state = description.iommu?.state;
-  if (state === 'on' || state === 'unknown' || state === 'off') return;
-  const options = acsOptions(commandLineWords(description.kernelCommandLine ?? ''));
-  for (const device of machine.topology.devices) enableAcs(device, requested, options);
 }
 
 function sameMembers(one: readonly string[], other: readonly string[]): boolean {

@@ -19,6 +19,7 @@ import { IntelDriver } from './intel/driver.ts';
 import { LinuxIommuCore } from './iommu/core.ts';
 import type { IommuDriver } from './iommu/driver.ts';
 import { DriverMdevGroups } from './iommu/driver-mdev-groups.ts';
+import { graphicsQuirks } from './iommu/graphics-quirks.ts';
 import type { Group } from './iommu/group.ts';
 import { type GroupingDecision, pciDeviceGroup } from './iommu/grouping.ts';
 import { systemDefaultType } from './iommu/grouping-default-type.ts';
@@ -105,6 +106,7 @@ export class LinuxKernel {
   readonly processes: ProcessTable;
   private readonly iommuDriver: IommuDriver | undefined;
   private readonly unreadable: ReadonlySet<string>;
+  private readonly acsEnumerated: boolean;
   private readonly devices = new Map<PciDevice, Device>();
   private readonly decisions = new Map<PciDevice, GroupingDecision>();
 
@@ -115,10 +117,12 @@ export class LinuxKernel {
     this.trace = trace;
     this.allocator = allocator;
     this.commandLine = options.commandLine ?? '';
-    this.options = iommuOptions(this.commandLine);
     this.topology = scanPci(port.configSpace, options.rootBuses, { listed: options.listed });
     this.unreadable = options.unreadable ?? new Set();
-    if (options.asFirmwareLeft === true) this.switchAcsOn();
+    const hidden = (pci: PciDevice): boolean => this.unreadable.has(pci.name);
+    this.options = graphicsQuirks(this.topology.devices, iommuOptions(this.commandLine), hidden).options;
+    this.acsEnumerated = options.asFirmwareLeft === true;
+    if (this.acsEnumerated) this.switchAcsOn(this.topology.devices);
     this.lookup = this.findUnits();
     this.intel = this.startIntel(options);
     this.amd = options.amdIommu === true && this.options.amdEnabled ? new AmdDriver() : undefined;
@@ -212,6 +216,7 @@ export class LinuxKernel {
     const device = new Device(pci.name, 'pci', { pci });
     this.devices.set(pci, device);
     this.lookup?.refresh();
+    this.switchAcsOn([pci]);
     this.joinGroup(device, pci);
     this.drivers.addDevice(device);
     return device;
@@ -225,11 +230,11 @@ export class LinuxKernel {
     };
   }
 
-  /** pci_enable_acs for every device, before any group is formed. */
-  private switchAcsOn(): void {
+  /** pci_enable_acs, before the devices join groups. */
+  private switchAcsOn(devices: readonly PciDevice[]): void {
     const requested = this.options.intelEnabled && this.port.acpiTable('DMAR') !== undefined;
     const options = acsOptions(commandLineWords(this.commandLine));
-    for (const pci of this.topology.devices) enableAcs(pci, requested, options);
+    for (const pci of devices) enableAcs(pci, requested, options);
   }
 
   /** What decided on the group of a device, or undefined: it is in none. */

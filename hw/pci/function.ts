@@ -1,5 +1,5 @@
 /** One PCI function of the emulated hardware: its configuration space and what writes to it set off. */
-import { Acs } from './capabilities/acs.ts';
+import { Acs, isDwordAcs } from './capabilities/acs.ts';
 import { Express } from './capabilities/express.ts';
 import { PasidCapability } from './capabilities/pasid.ts';
 import { Pri } from './capabilities/pri.ts';
@@ -97,7 +97,11 @@ export class PciFunction {
     if (express !== undefined) this.watchReset(express);
     const acs = this.extendedCapability(Acs.id);
     // A control bit exists only where the capability word has its bit. PCIe 7.7.11.3.
-    if (acs !== undefined) config.forbidWrites(acs + 6, 2, ~config.read(acs + 4, 2) & 0x7f);
+    if (acs !== undefined) {
+      const wide = isDwordAcs(config.read(HeaderOffset.vendorId, 2), config.read(HeaderOffset.deviceId, 2));
+      if (wide) config.allowWrites(acs + 8, 2, config.read(acs + 4, 2) & 0x7f);
+      config.forbidWrites(acs + 6, 2, wide ? 0x7f : ~config.read(acs + 4, 2) & 0x7f);
+    }
     const pasid = this.extendedCapability(PasidCapability.id);
     if (pasid !== undefined) config.forbidWrites(pasid + 6, 2, ~config.read(pasid + 4, 2) & 0x0e);
     const pri = this.extendedCapability(Pri.id);

@@ -126,29 +126,31 @@ export class UnitLookup {
 
   /** The unit of a device, or undefined: none covers it, so it gets no group. */
   unitOf(device: PciDevice): UnitCoverage | undefined {
+    const unit = this.namingUnit(device);
+    return unit?.ignored === undefined ? unit : undefined;
+  }
+
+  /** device_lookup_iommu: the first that names the device decides, also when Linux leaves that unit alone. */
+  private namingUnit(device: PciDevice): UnitCoverage | undefined {
     const real = device.realDmaDevice;
     const physical = real.physicalFunction ?? real;
-    for (const unit of this.units) {
-      if (unit.ignored !== undefined || unit.structure.segment !== physical.bus.segment) continue;
-      if (covers(unit.scopeDevices, physical) || unit.structure.includeAll) return unit;
-    }
-    return undefined;
+    return this.units.find(
+      (unit) =>
+        unit.structure.segment === physical.bus.segment &&
+        (covers(unit.scopeDevices, physical) || unit.structure.includeAll),
+    );
   }
 
   /** In words, why no unit covers a device. */
   whyNone(device: PciDevice): string {
-    const physical = device.realDmaDevice.physicalFunction ?? device.realDmaDevice;
-    for (const unit of this.units) {
-      if (unit.ignored === undefined || unit.structure.segment !== physical.bus.segment) continue;
-      if (covers(unit.scopeDevices, physical) || unit.structure.includeAll) {
-        return `${unit.name} would cover it, but ${unit.ignored}`;
-      }
+    const unit = this.namingUnit(device);
+    if (unit !== undefined) return `${unit.name} would cover it, but ${unit.ignored}`;
+    const { segment } = (device.realDmaDevice.physicalFunction ?? device.realDmaDevice).bus;
+    const name = segment.toString(16).padStart(4, '0');
+    if (!this.units.some((one) => one.structure.segment === segment)) {
+      return `the DMAR table has no unit for segment ${name}`;
     }
-    const segment = physical.bus.segment.toString(16).padStart(4, '0');
-    if (!this.units.some((unit) => unit.structure.segment === physical.bus.segment)) {
-      return `the DMAR table has no unit for segment ${segment}`;
-    }
-    return `no device scope of the DMAR table names it or a bridge above it, and no unit of segment ${segment} includes all`;
+    return `no device scope of the DMAR table names it or a bridge above it, and no unit of segment ${name} includes all`;
   }
 
   /** The reserved memory structures that apply to a device. */

@@ -4,7 +4,7 @@
  */
 import { AcsBit } from '../../pci/capabilities/acs.ts';
 import { GROUPING_CONTROLS } from './acs.ts';
-import { hasDwordAcs } from './acs-quirks.ts';
+import { brokenAcsControls, hasDwordAcs } from './acs-quirks.ts';
 import { matchesPciSpecification } from './match-specification.ts';
 import type { PciDevice } from './pci-device.ts';
 
@@ -15,62 +15,71 @@ const REDIRECTION = AcsBit.requestRedirect | AcsBit.completionRedirect | AcsBit.
 interface AcsOverride {
   readonly mask: number;
   readonly flags: number;
-  /** Devices, each as written. */
-  readonly devices: readonly string[];
+  /** The device, as written. */
+  readonly device: string;
 }
 
 /** `pci=disable_acs_redir=…` and `pci=config_acs=…`, in the order in which the kernel applies them. */
 export interface AcsOptions {
-  readonly disableRedirection: AcsOverride | undefined;
+  readonly withoutRedirection: readonly AcsOverride[];
   readonly configured: readonly AcsOverride[];
   /** What could not be read, for people. */
   readonly problems: readonly string[];
 }
 
 /**
- * Reads the options of a command line. Devices are separated by semicolons; `config_acs` takes groups of `flags@device`, with
- * a flag string of 0, 1 and x, the right-most for source validation.
+ * Reads the options of a command line. Devices are separated by semicolons; each of `config_acs` has its flags before it
+ * (`flags@device`), a string of 0, 1 and x, the right-most for source validation.
  */
 export function acsOptions(words: readonly string[]): AcsOptions {
-  let disableRedirection: AcsOverride | undefined;
+  let withoutRedirection: readonly AcsOverride[] = [];
   let configured: readonly AcsOverride[] = [];
   const problems: string[] = [];
   for (const word of words) {
     if (!word.startsWith('pci=')) continue;
     for (const part of word.slice(4).split(',')) {
       if (part.startsWith('disable_acs_redir=')) {
-        disableRedirection = { mask: REDIRECTION, flags: 0, devices: part.slice(18).split(';') };
+        const devices = part.slice(18).split(';');
+        withoutRedirection = devices.map((device) => ({ mask: REDIRECTION, flags: 0, device }));
       } else if (part.startsWith('config_acs=')) {
-        configured = part
-          .slice(11)
-          .split(';')
-          .reduce<AcsOverride[]>((found, one) => collect(found, one, problems), []);
+        configured = configuredControls(part.slice(11).split(';'), problems);
       }
     }
   }
-  return { disableRedirection, configured, problems };
+  return { withoutRedirection, configured, problems };
 }
 
-/** A part without flags names a further device for the flags before it. */
-function collect(found: AcsOverride[], part: string, problems: string[]): AcsOverride[] {
-  const at = part.indexOf('@');
-  if (at < 0) {
-    const last = found.at(-1);
-    if (last === undefined) problems.push(`config_acs: "${part}" has no flags`);
-    else found[found.length - 1] = { ...last, devices: [...last.devices, part] };
-    return found;
+/** Up to the first that can't be read: there the kernel stops looking. */
+function configuredControls(parts: readonly string[], problems: string[]): AcsOverride[] {
+  const found: AcsOverride[] = [];
+  for (const part of parts) {
+    const at = part.indexOf('@');
+    const bits = [...part.slice(0, Math.max(at, 0))].reverse();
+    let mask = 0;
+    let flags = 0;
+    for (const [shift, bit] of bits.entries()) {
+      if (bit === '0' || bit === '1') mask |= 1 << shift;
+      if (bit === '1') flags |= 1 << shift;
+    }
+    const wrong = bits.find((bit) => !'01xX'.includes(bit));
+    let problem: string | undefined;
+    if (at < 0) problem = `"${part}" has no flags`;
+    else if (wrong !== undefined) problem = `"${wrong}" is no flag (0, 1 or x)`;
+    else if ((mask & ~ALL_CONTROLS) !== 0) problem = `${part} has more than seven flags`;
+    if (problem !== undefined) {
+      problems.push(`config_acs: ${problem}: it and all after it count for nothing`);
+      break;
+    }
+    found.push({ mask, flags, device: part.slice(at + 1) });
   }
-  const bits = [...part.slice(0, at)].reverse();
-  let mask = 0;
-  let flags = 0;
-  for (const [shift, bit] of bits.entries()) {
-    if (bit === '0' || bit === '1') mask |= 1 << shift;
-    if (bit === '1') flags |= 1 << shift;
-    if (!'01xX'.includes(bit)) problems.push(`config_acs: "${bit}" is no flag (0, 1 or x)`);
-  }
-  if ((mask & ~ALL_CONTROLS) !== 0) problems.push(`config_acs: ${part} has more than seven flags`);
-  else found.push({ mask, flags, devices: [part.slice(at + 1)] });
   return found;
+}
+
+/** Of each option the first that names the device. */
+function overridesOf(device: PciDevice, options: AcsOptions): AcsOverride[] {
+  return [options.withoutRedirection, options.configured].flatMap(
+    (list) => list.find((one) => matchesPciSpecification(device, one.device)) ?? [],
+  );
 }
 
 /**
@@ -82,16 +91,14 @@ export function enableAcs(device: PciDevice, requested: boolean, options: AcsOpt
   if (acs === undefined) return;
   const wide = hasDwordAcs(device);
   const controlOffset = acs + (wide ? 8 : 6);
-  const capability = device.read(acs + 4, 2);
+  const capability = device.read(acs + 4, 2) & ~brokenAcsControls(device);
   const firmware = device.read(controlOffset, 2);
   let control = firmware;
   if (requested) control |= capability & GROUPING_CONTROLS;
-  const overrides = [options.disableRedirection, ...options.configured];
-  for (const override of overrides) {
-    if (override === undefined) continue;
-    if (!override.devices.some((text) => matchesPciSpecification(device, text))) continue;
-    // Bits that an option does not name go back to what firmware had set.
-    control = (firmware & ~override.mask) | (override.flags & override.mask);
+  for (const override of overridesOf(device, options)) {
+    // Ports with wide registers have a function of their own for "no redirection", which answers any of the options
+    // (pci_dev_specific_disable_acs_redir); for others, bits that an option does not name go back to what firmware had set.
+    control = wide ? control & ~REDIRECTION : (firmware & ~override.mask) | (override.flags & override.mask);
   }
   if (control !== firmware) device.write(controlOffset, 2, control);
 }

@@ -2,7 +2,7 @@
  * Devices whose isolation is not what their ACS capability says, by id: pci_dev_acs_enabled[] of drivers/pci/quirks.c,
  * Linux 7.2. The first line that applies decides.
  */
-import { AcsBit } from '../../pci/capabilities/acs.ts';
+import { AcsBit, isDwordAcs } from '../../pci/capabilities/acs.ts';
 import type { PciDevice } from './pci-device.ts';
 
 /** The configuration function of an AMD IOMMU. */
@@ -16,6 +16,8 @@ export interface AcsEnvironment {
   readonly amdIommu: boolean;
   /** True for a function whose device-specific registers (0x40 on) the source does not show. */
   readonly unreadable?: (device: PciDevice) => boolean;
+  /** ACS was switched on by enumeration in these very registers, so its controls are there to be read. */
+  readonly acsEnumerated?: boolean;
 }
 
 /** A quirk's word: which controls count as on, and why. */
@@ -125,20 +127,9 @@ const intelPchRootPort: Quirk = (device, wanted, environment) => {
   };
 };
 
-/** 100 and 200 series: the ACS registers are dwords, so control sits at 8, not 6. */
-const INTEL_DWORD_ACS: readonly (readonly [number, number])[] = [
-  [0xa110, 0xa11f],
-  [0xa167, 0xa16a],
-  [0xa290, 0xa29f],
-  [0xa2e7, 0xa2ee],
-  [0x9d10, 0x9d1b],
-];
-
 /** Root ports of the 100 and 200 series chipsets, whose ACS registers are dwords. */
 export function hasDwordAcs(device: PciDevice): boolean {
-  return (
-    device.vendorId === 0x8086 && device.portType === 'root port' && within(device.deviceId, INTEL_DWORD_ACS)
-  );
+  return device.portType === 'root port' && isDwordAcs(device.vendorId, device.deviceId);
 }
 
 const intelDwordAcs: Quirk = (device, wanted, environment) => {
@@ -147,7 +138,7 @@ const intelDwordAcs: Quirk = (device, wanted, environment) => {
   if (acs === undefined) return undefined;
   const capability = device.read(acs + 4, 4);
   // lspci prints the word at 6, which is no register here: a text shows nothing of what Linux sets at 8.
-  const hidden = environment.unreadable?.(device) === true;
+  const hidden = environment.acsEnumerated !== true && environment.unreadable?.(device) === true;
   return {
     wanted: wanted & (capability | AcsBit.egressControl),
     held: hidden ? capability : device.read(acs + 8, 4),

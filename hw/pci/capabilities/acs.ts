@@ -59,3 +59,19 @@ export const ACS_BIT_NAMES = [
   'EgressCtrl',
   'DirectTrans',
 ] as const;
+
+/** Root ports of the Intel 100 and 200 series. 100 series specification update, erratum 23; 200 series, erratum 22. */
+const DWORD_ACS_PORTS: readonly (readonly [number, number])[] = [
+  [0xa110, 0xa11f],
+  [0xa167, 0xa16a],
+  [0xa290, 0xa29f],
+  [0xa2e7, 0xa2ee],
+  [0x9d10, 0x9d1b],
+];
+
+/** Ports whose ACS registers are dwords where the specification has words: control is at 08 instead of 06. */
+export function isDwordAcs(vendorId: number, deviceId: number): boolean {
+  return (
+    vendorId === 0x8086 && DWORD_ACS_PORTS.some(([first, last]) => deviceId >= first && deviceId <= last)
+  );
+}

@@ -104,6 +104,48 @@ describe('what if', () => {
     expect(whatIf(machine, { commandLine: `pci=config_acs=${option}` }).after.groups).toHaveLength(groups);
   });
 
+  it.each([
+    // The first that names the device counts, not the last.
+    ['0011101@00:01.0;0000000@00:01.0', 2],
+    ['0000000@00:02.0;0000000@pci:0:0', 1],
+    // A device without flags ends the list: it and what follows keep what Linux sets itself.
+    ['0011101@00:02.0;00:01.0', 2],
+    ['00:02.0;0000000@00:01.0', 2],
+    ['00y@00:02.0;0000000@00:01.0', 2],
+  ])('config_acs=%s gives %i groups (__pci_config_acs of pci.c)', (option, groups) => {
+    const port: FunctionPlan = { at: '00:01.0', port: 4, buses: [1, 1], acs: [0x1d, 0] };
+    const machine = machineOf([port, { at: '01:00.0', port: 0 }], {
+      iommu: undefined,
+      dmar: dmarHex([unit(0xfed90000n, [], true)]),
+    });
+    expect(whatIf(machine, { commandLine: `pci=config_acs=${option}` }).after.groups).toHaveLength(groups);
+  });
+
+  it('ports with dword ACS: Linux sets them at offset 8, and takes redirection away there (quirks.c)', () => {
+    const port: FunctionPlan = {
+      at: '00:1c.0',
+      vendor: 0x8086,
+      device: 0xa110,
+      port: 4,
+      buses: [1, 1],
+      acs: [0x1d, 0],
+    };
+    const bytes = machineOf([port, { at: '01:00.0', port: 0 }], {
+      iommu: undefined,
+      dmar: dmarHex([unit(0xfed90000n, [], true)]),
+    });
+    // The same host from a text without hex: what lspci does not print is not in the way of a supposed boot.
+    const text = {
+      ...bytes,
+      functions: bytes.functions.map((one) => ({ ...one, unknown: ['device registers'] })),
+    };
+    for (const machine of [bytes, text]) {
+      expect(groupsOf(machine).groups).toHaveLength(2);
+      const report = whatIf(machine, { commandLine: 'pci=disable_acs_redir=00:1c.0' });
+      expect(report.after.groups).toHaveLength(1);
+    }
+  });
+
   it('firmware settings decide where Linux restores them: config_acs with x', () => {
     const port: FunctionPlan = { at: '00:01.0', port: 4, buses: [1, 1], acs: [0x1d, 0] };
     const machine = machineOf([port, { at: '01:00.0', port: 0 }], {
@@ -254,7 +296,67 @@ describe('two captures of one machine', () => {
   });
 });
 
+describe('graphics that translation breaks (quirk_iommu_igfx, quirk_calpella_no_shadow_gtt of intel/iommu.c)', () => {
+  const graphics: FunctionPlan = { at: '00:02.0', vendor: 0x8086, device: 0x0046, classCode: 0x030000 };
+  const others: FunctionPlan = { at: '00:19.0', vendor: 0x8086, device: 0x10ea };
+  const machine = (bridge: number, control?: string): ReturnType<typeof machineOf> => {
+    const made = machineOf(
+      [{ at: '00:00.0', vendor: 0x8086, device: bridge, classCode: 0x060000 }, graphics, others],
+      {
+        iommu: undefined,
+        dmar: dmarHex([unit(0xfed90000n, [{ type: 1, path: [[2, 0]] }]), unit(0xfed91000n, [], true)]),
+      },
+    );
+    const { config = '' } = made.functions[0];
+    const at = 0x52 * 2;
+    if (control !== undefined)
+      made.functions[0].config = config.slice(0, at) + control + config.slice(at + 4);
+    return made;
+  };
+  const grouped = (report: ReturnType<typeof groupsOf>): string[] =>
+    report.groups.flatMap((one) => one.devices);
+
+  it('4 series: the unit for graphics alone is left off', () => {
+    const report = groupsOf(machine(0x2a40));
+    expect(grouped(report)).toEqual(['0000:00:00.0', '0000:00:19.0']);
+    expect(report.ungrouped.map((one) => one.device)).toEqual(['0000:00:02.0']);
+  });
+
+  it('without a table too it is the graphics that has no group, not the host bridge by whose id it is known', () => {
+    const { dmar: _, ...rest } = machine(0x2a40);
+    const report = groupsOf({ ...rest, iommu: { state: 'assumed', because: 'test' } });
+    expect(report.ungrouped.map((one) => one.device)).toEqual(['0000:00:02.0']);
+  });
+
+  it('Ironlake with a shadow GTT: flushing is strict; without: the unit is left off', () => {
+    const kept = groupsOf(machine(0x0044, '0008'));
+    expect(grouped(kept)).toContain('0000:00:02.0');
+    expect(new Set(kept.groups.map((one) => one.type))).toEqual(new Set(['DMA']));
+    const none = groupsOf(machine(0x0044, '0003'));
+    expect(none.ungrouped.map((one) => one.device)).toEqual(['0000:00:02.0']);
+    expect(new Set(none.groups.map((one) => one.type))).toEqual(new Set(['DMA-FQ']));
+  });
+
+  it('Ironlake where the source does not show the register: said so', () => {
+    const made = machine(0x0044, '0003');
+    made.functions[0].unknown = ['device registers'];
+    expect(groupsOf(made).assumptions.join()).toContain('0x52');
+  });
+});
+
 describe('explaining one device', () => {
+  it('tells ACS as enumeration leaves it, where the source has what firmware left', () => {
+    const machine = machineOf(
+      [
+        { at: '00:01.0', port: 4, buses: [1, 1], acs: [0x1d, 0] },
+        { at: '01:00.0', port: 0 },
+      ],
+      { iommu: undefined, dmar: dmarHex([unit(0xfed90000n, [], true)]) },
+    );
+    const explanation = explainDevice(machine, groupsOf(machine), '0000:01:00.0');
+    expect(explanation?.path.map((step) => step.isolated)).toEqual([true]);
+  });
+
   it('gives requester ids, the way up and the slot', () => {
     const machine = machineOf(OPEN_SWITCH);
     const one = explainDevice(machine, groupsOf(machine), '0000:03:00.0');
