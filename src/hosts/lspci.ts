@@ -6,6 +6,7 @@ import { type FunctionDescription, formatPciAddress } from '../../hw/index.ts';
 import { classByName, vendorByName } from './class-names.ts';
 import { type LspciBlock, lspciBlocks, type TextLine, type TextProblem } from './lspci-blocks.ts';
 import { type TextCapabilities, textCapabilities, writeCapabilities } from './lspci-capabilities.ts';
+import { oneListing } from './lspci-listings.ts';
 
 export interface LspciImport {
   readonly functions: FunctionDescription[];
@@ -19,34 +20,10 @@ const DUMP_SIZES: readonly number[] = [64, 256, 4096];
 export function importLspci(text: string): LspciImport {
   const { blocks, problems: found } = lspciBlocks(text);
   const problems = [...found];
-  const kept = withoutDuplicates(blocks, problems);
+  const kept = oneListing(blocks, problems);
   const machine = surveyOf(kept);
   const functions = kept.map((block) => describe(block, machine, problems));
   return { functions, problems: problems.sort((a, b) => a.line - b.line) };
-}
-
-/** An address can be there once: a second block with it belongs to another machine, or is the same dump again. */
-function withoutDuplicates(blocks: readonly LspciBlock[], problems: TextProblem[]): LspciBlock[] {
-  const first = new Map<string, LspciBlock>();
-  const kept: LspciBlock[] = [];
-  for (const block of blocks) {
-    const { name } = block;
-    const before = first.get(name);
-    if (before === undefined) {
-      first.set(name, block);
-      kept.push(block);
-      continue;
-    }
-    const same =
-      before.header.vendorId === block.header.vendorId && before.header.deviceId === block.header.deviceId;
-    problems.push({
-      line: block.line,
-      problem: same
-        ? `${name} is there twice, first at line ${before.line}: the second is left out`
-        : `${name} is there twice with different ids, first at line ${before.line}: dumps of two machines in one text? The second is left out`,
-    });
-  }
-  return kept;
 }
 
 interface Survey {

@@ -260,6 +260,41 @@ describe('bad input', () => {
     expect(importLspci(once + other).problems[0].problem).toContain('dumps of two machines');
   });
 
+  it('of the dumps of two machines the second is left out whole: none of its devices joins the first host', () => {
+    const first = dump(port, 256) + dump({ at: '01:00.0', port: 0 }, 256);
+    const second =
+      dump({ at: '00:01.0' }, 256, 'Class 0300: 10de:1c20') +
+      dump({ at: '00:02.0' }, 256) +
+      dump({ at: '00:03.0' }, 256);
+    const { functions, problems } = importLspci(first + second);
+    expect(functions.map((one) => one.address)).toEqual(['0000:00:01.0', '0000:01:00.0']);
+    expect(problems).toEqual([
+      {
+        line: 37,
+        problem: expect.stringMatching(
+          /another machine: 0000:00:01.0 is .* at line 1 .* at line 37.*3 devices/,
+        ),
+      },
+    ]);
+  });
+
+  it('one block that is pasted over with other ids costs that block only', () => {
+    const stray = dump({ at: '00:01.0' }, 256, 'Class 0300: 10de:1c20');
+    const { functions } = importLspci(dump(port, 256) + stray + dump({ at: '00:02.0' }, 256));
+    expect(functions.map((one) => one.address)).toEqual(['0000:00:01.0', '0000:00:02.0']);
+    expect(functions[0].vendorId).toBe(0x1af4);
+  });
+
+  it('words first and hex after them, of one machine, are one dump', () => {
+    const words = '00:01.0 Ethernet controller [0200]: Red Hat, Inc. Virtio [1af4:1041]\n\tNUMA node: 1\n\n';
+    const hex = dump({ at: '00:01.0', device: 0x1041 }, 256, 'Ethernet controller: Red Hat, Inc. Virtio');
+    const { functions, problems } = importLspci(words + hex);
+    expect(problems).toEqual([]);
+    expect(functions).toHaveLength(1);
+    expect(functions[0]).toMatchObject({ numaNode: 1, configSize: 256 });
+    expect(functions[0].unknown).toBeUndefined();
+  });
+
   it('text that belongs to no device is named once', () => {
     const { problems } = importLspci(
       `lspci: Unable to load libkmod resources: error -2\nanother line\n${dump(port, 256)}`,
