@@ -89,7 +89,7 @@ function expectIsolation(host: Host): void {
 }
 
 describe('isolation', () => {
-  it.each(['5.15', '7.2'] as ProfileName[])(
+  it.each(['5.15', '6.1', '7.2'] as ProfileName[])(
     'holds after every act of a random sequence, Linux %s',
     (profile) => {
       const description = builtInHost(DEFAULT_HOST);

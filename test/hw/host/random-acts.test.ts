@@ -114,7 +114,7 @@ function takeBack(host: Host): void {
   for (const mdev of host.mdevs()) host.removeMdev(mdev.uuid);
 }
 
-describe.each(['5.15', '7.2'] as const)('random acts on Linux %s', (profile) => {
+describe.each(['5.15', '6.1', '7.2'] as const)('random acts on Linux %s', (profile) => {
   it('never let a device reach beyond its owner, never half happen, and leave nothing behind', () => {
     const description = builtInHost(DEFAULT_HOST);
     if (description === undefined) throw new Error('the built-in host is missing');
