@@ -131,7 +131,7 @@ export class Machine {
     const { iommufd, virtualIommu } = this.definition;
     const user = iommufd
       ? new IommufdUser(process, this.system.iommufd, mapped, virtualIommu)
-      : new VfioUser(process, this.system.vfio, mapped);
+      : new VfioUser(process, this.system.vfio, mapped, this.definition.kind === 'process');
     try {
       for (const slot of this.slots) slots.push(this.place(process, slot));
       for (const device of this.assigned) user.attach(device);

@@ -44,9 +44,12 @@ export class VfioUser implements DeviceUser {
   private readonly nodes: VfioNodes;
   private readonly slots: () => readonly MappedSlot[];
   private readonly open: OpenContainer[] = [];
+  private readonly takesUnsafe: boolean;
   private tracking = false;
 
-  constructor(process: Process, nodes: VfioNodes, slots: () => readonly MappedSlot[]) {
+  /** @param takesUnsafe It drives devices without IOMMU too, by physical addresses (DPDK does, QEMU does not). */
+  constructor(process: Process, nodes: VfioNodes, slots: () => readonly MappedSlot[], takesUnsafe = false) {
+    this.takesUnsafe = takesUnsafe;
     this.process = process;
     this.nodes = nodes;
     this.slots = slots;
@@ -108,7 +111,7 @@ export class VfioUser implements DeviceUser {
     const id = this.nodes.groupOf(device);
     const [container, group, fresh] = this.groupFor(id);
     try {
-      const file = group.group.openDevice(device);
+      const file = group.group.openDevice(device, this.process);
       group.devices.set(device, this.process.descriptors.install(file));
     } catch (error) {
       if (fresh) this.closeGroup(container, group);
@@ -141,7 +144,7 @@ export class VfioUser implements DeviceUser {
   mapSlot(slot: MappedSlot): void {
     const done: Container[] = [];
     try {
-      for (const { container } of this.open) {
+      for (const container of this.mapped) {
         this.mapInto(container, slot);
         done.push(container);
       }
@@ -152,11 +155,13 @@ export class VfioUser implements DeviceUser {
   }
 
   unmapSlot(slot: MappedSlot): void {
-    for (const { container } of this.open) this.unmapFrom(container, slot);
+    for (const container of this.mapped) this.unmapFrom(container, slot);
   }
 
   /** VFIO_IOMMU_DIRTY_PAGES start or stop in every container. */
   setDirtyTracking(on: boolean): void {
+    // One that can't be tracked refuses before any other has begun.
+    for (const { container } of this.open) container.driver('dirty tracking');
     for (const { container } of this.open)
       container.dirtyPages({
         argsz: StructureBytes.dirtyBitmap,
@@ -193,6 +198,11 @@ export class VfioUser implements DeviceUser {
       for (let index = 0; index < bytes; index += 1) union[index] |= own[index];
     }
     return union;
+  }
+
+  /** Containers that memory is mapped in: those with an IOMMU. */
+  private get mapped(): Container[] {
+    return this.open.map(({ container }) => container).filter((container) => !container.noIommu);
   }
 
   /** The open group with its container; the third value tells that it was opened by this call. */
@@ -245,8 +255,9 @@ export class VfioUser implements DeviceUser {
       opened.group.setContainer(this.process, descriptor);
       try {
         const container = this.process.object(descriptor, Container);
-        container.setIommu(Extension.TYPE1v2_IOMMU);
-        for (const slot of this.slots()) this.mapInto(container, slot);
+        const unsafe = this.takesUnsafe && opened.group.noIommu;
+        container.setIommu(unsafe ? Extension.NOIOMMU_IOMMU : Extension.TYPE1v2_IOMMU, this.process);
+        if (!unsafe) for (const slot of this.slots()) this.mapInto(container, slot);
         if (this.tracking)
           container.dirtyPages({ argsz: StructureBytes.dirtyBitmap, flags: DirtyFlag.start });
         const made: OpenContainer = { descriptor, container, groups: [] };

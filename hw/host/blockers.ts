@@ -3,6 +3,7 @@ import type { Machine } from '../guest/machine.ts';
 import type { Device } from '../kernel/device.ts';
 import { type ErrnoName, KernelError } from '../kernel/errno.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
+import { takesWithoutIommu } from '../kernel/vfio/no-iommu.ts';
 import type { Requirement } from './state.ts';
 
 export interface Blocker extends Requirement {
@@ -42,10 +43,10 @@ export function assignmentBlockers(
     ];
   return device.pci === undefined
     ? []
-    : [...functionBlockers(kernel, device), ...groupBlockers(kernel, owners, machine, device)];
+    : [...functionBlockers(kernel, machine, device), ...groupBlockers(kernel, owners, machine, device)];
 }
 
-function functionBlockers(kernel: LinuxKernel, device: Device): Blocker[] {
+function functionBlockers(kernel: LinuxKernel, machine: Machine, device: Device): Blocker[] {
   const found: Blocker[] = [];
   if (device.pci?.headerType !== 0)
     found.push(
@@ -56,7 +57,9 @@ function functionBlockers(kernel: LinuxKernel, device: Device): Blocker[] {
         'header type in configuration space',
       ),
     );
-  if (kernel.iommu.groupOf(device) === undefined)
+  // A process that drives devices itself may have one without IOMMU, where that mode is on; QEMU never asks for it.
+  const without = machine.definition.kind === 'process' && takesWithoutIommu(kernel.vfio.environment);
+  if (kernel.iommu.groupOf(device) === undefined && !without)
     found.push(
       blocker(
         'ENODEV',

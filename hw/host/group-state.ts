@@ -27,6 +27,13 @@ export function groupState(kernel: LinuxKernel, machines: Machines, group: Group
 /** One reason per member; the first member of a larger group is told by what ties the next one to it. */
 function reasons(kernel: LinuxKernel, group: Group): GroupReason[] {
   const all = group.devices.map((device): GroupReason => {
+    if (device.pci !== undefined && kernel.vfio.groupOf(group)?.noIommu === true)
+      return {
+        device: device.name,
+        with: undefined,
+        rule: 'no IOMMU',
+        detail: 'Unsafe: VFIO made this group because no IOMMU serves the device. It reaches all memory.',
+      };
     const decision = device.pci === undefined ? undefined : kernel.decisionOf(device.pci);
     if (device.pci === undefined || decision === undefined)
       return {

@@ -5,13 +5,17 @@
 import type { Machine } from '../guest/machine.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
 import { PAGE_SIZE } from '../memory/types.ts';
+import { CommandBit, HeaderOffset } from '../pci/layouts.ts';
 import { LegacyContextEntry, PasidTableEntry, TranslationType } from '../vtd/layouts.ts';
 import { registers } from '../vtd/registers.ts';
+import { addressOf } from './addresses.ts';
 import { deviceName } from './domain-state.ts';
 import type { Hardware } from './hardware.ts';
 import type { ReachCell } from './state.ts';
 import { contextEntries, forEachLeaf, type PagingRoot, pagingRoots, pasidEntries } from './tables.ts';
 
+/** GSTS.TES: translation is on. VT-d 11.4.4.2. */
+const TRANSLATES = 0x80000000n;
 /** Frames in a piece of the table of owners. */
 const PIECE = 512;
 
@@ -116,6 +120,7 @@ function frameOwners(machines: readonly Machine[]): FrameOwners {
 }
 
 function* paths(hardware: Hardware, kernel: LinuxKernel): Generator<Path> {
+  yield* unprotected(hardware);
   for (const wired of hardware.units) {
     const root = wired.unit.mmioRead(registers.RTADDR.offset, 8);
     for (const context of contextEntries(hardware.memory, root)) {
@@ -138,6 +143,17 @@ function* paths(hardware: Hardware, kernel: LinuxKernel): Generator<Path> {
             PasidTableEntry.fields.translationType.get(entry.words) === TranslationType.passThrough,
         };
     }
+  }
+}
+
+/** Functions that may do DMA now with no unit in their way, or one that does not translate: all memory is theirs. */
+function* unprotected(hardware: Hardware): Generator<Path> {
+  for (const from of hardware.pci.functions) {
+    if (from.isBridge) continue;
+    if ((from.read(HeaderOffset.command, 2) & CommandBit.busMaster) === 0) continue;
+    const unit = hardware.fabric.wiring.unitFor(from);
+    if (unit !== undefined && (unit.unit.mmioRead(registers.GSTS.offset, 4) & TRANSLATES) !== 0n) continue;
+    yield { device: addressOf(from), pasid: undefined, roots: [], passThrough: true };
   }
 }
 

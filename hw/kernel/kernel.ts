@@ -42,7 +42,8 @@ import { type PciTopology, type RootBus, scanPci } from './pci/scan.ts';
 import { ProcessTable } from './process/process.ts';
 import { UserPages } from './process/user-pages.ts';
 import type { KernelProfile } from './profile.ts';
-import type { Type1Environment, Type1Parameters } from './vfio/type1/state.ts';
+import { unsafeNoIommu } from './vfio/no-iommu.ts';
+import type { Type1Environment, Type1Parameters, VfioParameters } from './vfio/type1/state.ts';
 import { Vfio } from './vfio/vfio.ts';
 
 export interface BootOptions {
@@ -99,6 +100,7 @@ export class LinuxKernel {
     allowUnsafeInterrupts: false,
     disableHugepages: false,
   };
+  readonly vfioParameters: VfioParameters;
   readonly vfio: Vfio;
   /** What stands behind /dev/iommu; generations without it refuse to open it. */
   readonly iommufd: IommufdModule;
@@ -148,11 +150,14 @@ export class LinuxKernel {
     this.calls = new KernelCalls(this);
     const log = (line: string): void => this.log.write(line);
     this.drivers = new DriverCore({ core: this.iommu, profile, log });
+    this.vfioParameters = { unsafeNoIommu: unsafeNoIommu(this.commandLine) };
     const environment: Type1Environment = {
       core: this.iommu,
       auxiliary: this.auxiliary,
       profile,
       parameters: this.type1Parameters,
+      vfioParameters: this.vfioParameters,
+      iommuPresent: this.iommuDriver !== undefined,
       log,
     };
     this.vfio = new Vfio(environment);

@@ -44,11 +44,13 @@ export class VfioLab {
   readonly samples: SampleModules;
 
   /** @param options.secondPort A second function C1 beside C0, in its group. */
-  constructor(options: { profile?: ProfileName; unit?: string; secondPort?: boolean } = {}) {
+  constructor(
+    options: { profile?: ProfileName; unit?: string; secondPort?: boolean; commandLine?: string } = {},
+  ) {
     const unit = options.unit ?? 'intel-iommu,intremap=on,aw-bits=48';
     const { description } = recordedMachine({
       qemu_iommu: unit,
-      cmdline: 'intel_iommu=on',
+      cmdline: options.commandLine ?? 'intel_iommu=on',
       devices: options.secondPort === true ? [...DEVICES, SECOND_PORT] : DEVICES,
     });
     this.machine = new BareMachine(description, { profile: options.profile ?? '7.2', autoprobe: false });

@@ -3,7 +3,7 @@ import { KernelError } from '../errno.ts';
 import type { IommuGroup } from '../iommu/types.ts';
 import type { LinuxKernel } from '../kernel.ts';
 import { parseUnsigned } from '../mdev/mdev-core.ts';
-import type { Type1Parameters } from '../vfio/type1/state.ts';
+import type { Type1Parameters, VfioParameters } from '../vfio/type1/state.ts';
 import { directory, link, present, readOnly, type SysfsDirectory, type SysfsFile } from './node.ts';
 import { devicePath } from './paths.ts';
 
@@ -43,10 +43,7 @@ export function groupsDirectory(kernel: LinuxKernel): SysfsDirectory {
   );
 }
 
-function booleanParameter(
-  parameters: Type1Parameters,
-  name: 'allowUnsafeInterrupts' | 'disableHugepages',
-): SysfsFile {
+function booleanParameter<Name extends string>(parameters: Record<Name, boolean>, name: Name): SysfsFile {
   return {
     kind: 'file',
     read: () => (parameters[name] ? 'Y\n' : 'N\n'),
@@ -58,6 +55,11 @@ function booleanParameter(
       return undefined;
     },
   };
+}
+
+/** /sys/module/vfio/parameters. */
+export function vfioParameters(parameters: VfioParameters): SysfsDirectory {
+  return directory(() => ({ enable_unsafe_noiommu_mode: booleanParameter(parameters, 'unsafeNoIommu') }));
 }
 
 /** /sys/module/vfio_iommu_type1/parameters. */

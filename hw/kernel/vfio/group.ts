@@ -10,6 +10,7 @@ import { OpenFile, type OpenFileObject } from '../process/file.ts';
 import type { Process } from '../process/process.ts';
 import { Container } from './container.ts';
 import { DeviceFile, type VfioDevice } from './device.ts';
+import { requireRawIo } from './no-iommu.ts';
 import type { ContainerGroup, Type1Environment } from './type1/state.ts';
 import type { Type1 } from './type1/type1.ts';
 import { GroupStatus, StructureBytes } from './uapi.ts';
@@ -43,6 +44,8 @@ function isSubstitute(object: OpenFileObject): object is ContainerSubstitute {
 export class VfioGroup implements ContainerGroup {
   readonly iommuGroup: IommuGroup;
   readonly type: 'iommu' | 'emulated';
+  /** No IOMMU stands behind it, and nothing isolates its devices (VFIO_NO_IOMMU). */
+  readonly noIommu: boolean;
   /** 5.15: the device that isolates the mediated device of this group; stays set while the group detaches. */
   isolatingDevice: Device | undefined;
   /** Owner of /dev/vfio/N. */
@@ -68,11 +71,18 @@ export class VfioGroup implements ContainerGroup {
     type: 'iommu' | 'emulated',
     environment: Type1Environment,
     viability: ViabilityRule,
+    noIommu = false,
   ) {
     this.iommuGroup = iommuGroup;
     this.type = type;
+    this.noIommu = noIommu;
     this.environment = environment;
     this.viability = viability;
+  }
+
+  /** Its node in /dev/vfio. */
+  get nodeName(): string {
+    return this.noIommu ? `noiommu-${this.id}` : String(this.id);
   }
 
   /** Number in /dev/vfio. */
@@ -94,11 +104,12 @@ export class VfioGroup implements ContainerGroup {
   }
 
   /**
-   * Opens /dev/vfio/N. @throws KernelError ENODEV (no device left), EBUSY (open already, or a device is open by its own
+   * Opens /dev/vfio/N. @throws KernelError ENODEV (no device left), EPERM (no IOMMU, no CAP_SYS_RAWIO), EBUSY (open already, or a device is open by its own
    * node, or 5.15: still in a container from before).
    */
-  open(): OpenFile {
+  open(process: Process): OpenFile {
     this.refuseDead();
+    if (this.noIommu) requireRawIo(process, this.id);
     if (this.openByNode > 0)
       throw new KernelError(
         'EBUSY',
@@ -145,9 +156,9 @@ export class VfioGroup implements ContainerGroup {
       throw new KernelError('EINVAL', 'container set', `group ${this.id} is in a container already`);
     this.refuseDead();
     const { object } = file;
-    if (object instanceof Container) this.join(object, file);
+    if (object instanceof Container) this.join(process, object, file);
     else if (this.environment.profile.iommufd && isSubstitute(object)) {
-      object.acceptGroup(this);
+      if (!this.noIommu) object.acceptGroup(this);
       this.onIommufd = object;
       this.iommufdFile = file.get();
     } else {
@@ -175,10 +186,11 @@ export class VfioGroup implements ContainerGroup {
 
   /**
    * VFIO_GROUP_GET_DEVICE_FD: opens a device of the group by its name.
-   * @throws KernelError ENODEV (no such device here), EINVAL (no container or back end; 5.15: not viable), and why the
-   * device could not be opened.
+   * @param process Who asks; the superuser unless told.
+   * @throws KernelError ENODEV (no such device here), EINVAL (no container or back end; 5.15: not viable), EPERM (no IOMMU,
+   * no CAP_SYS_RAWIO), and why the device could not be opened.
    */
-  openDevice(name: string): OpenFile {
+  openDevice(name: string, process?: Process): OpenFile {
     if (this.environment.profile.dmaOwnership === 'viability') {
       this.requireBackend();
       this.requireViable();
@@ -193,8 +205,13 @@ export class VfioGroup implements ContainerGroup {
       );
     if (this.inContainer === undefined && this.onIommufd === undefined)
       throw new KernelError('EINVAL', 'container not set', `group ${this.id} is in no container`);
+    if (this.noIommu && process !== undefined) requireRawIo(process, this.id);
     if (device.openCount === 0) this.firstOpen(device);
     device.openCount += 1;
+    if (this.noIommu)
+      this.environment.log(
+        `vfio-pci ${name}: vfio-noiommu device opened by user (${process?.name ?? 'root'}:${process?.pid ?? 1})`,
+      );
     return new OpenFile(new DeviceFile(device, () => this.closeDevice(device)));
   }
 
@@ -206,6 +223,13 @@ export class VfioGroup implements ContainerGroup {
 
   private firstOpen(device: VfioDevice): void {
     const substitute = this.onIommufd;
+    if (this.noIommu) {
+      if (substitute === undefined) this.requireBackend();
+      device.operations.open();
+      this.containerUsers += 1;
+      this.openedFile?.get();
+      return;
+    }
     if (substitute !== undefined) {
       substitute.bindDevice(device);
       try {
@@ -224,7 +248,8 @@ export class VfioGroup implements ContainerGroup {
       this.openedFile?.get();
       return;
     }
-    const backend = this.requireBackend();
+    this.requireBackend();
+    const backend = this.inContainer?.driver('open') as Type1;
     device.operations.open();
     this.containerUsers += 1;
     this.openedFile?.get();
@@ -266,8 +291,16 @@ export class VfioGroup implements ContainerGroup {
     this.openedFile = undefined;
   }
 
-  private join(container: Container, file: OpenFile): void {
-    const claims = this.type === 'iommu' && this.environment.profile.dmaOwnership !== 'viability';
+  /** With an IOMMU behind it, and a kernel that claims such groups. */
+  private get claims(): boolean {
+    const { profile } = this.environment;
+    return this.type === 'iommu' && !this.noIommu && profile.dmaOwnership !== 'viability';
+  }
+
+  private join(process: Process, container: Container, file: OpenFile): void {
+    if (this.noIommu) requireRawIo(process, this.id);
+    container.refuseMixing(this);
+    const { claims } = this;
     if (claims) this.environment.core.claimGroup(this.iommuGroup, this);
     try {
       container.addGroup(this);
@@ -283,8 +316,7 @@ export class VfioGroup implements ContainerGroup {
   private leave(): void {
     if (this.inContainer !== undefined) {
       this.inContainer.removeGroup(this);
-      if (this.type === 'iommu' && this.environment.profile.dmaOwnership !== 'viability')
-        this.environment.core.releaseGroup(this.iommuGroup);
+      if (this.claims) this.environment.core.releaseGroup(this.iommuGroup);
       this.inContainer = undefined;
       this.containerUsers = 0;
       this.containerFile?.put();
@@ -297,9 +329,8 @@ export class VfioGroup implements ContainerGroup {
     }
   }
 
-  private requireBackend(): Type1 {
-    const backend = this.inContainer?.backend;
-    if (backend !== undefined) return backend;
+  private requireBackend(): void {
+    if (this.inContainer?.hasBackend === true) return;
     const what = this.inContainer === undefined ? 'is in no container' : 'is in a container without back end';
     throw new KernelError(
       'EINVAL',

@@ -11,6 +11,7 @@ import type { Process } from '../process/process.ts';
 import { Container } from './container.ts';
 import type { VfioDevice } from './device.ts';
 import { VfioGroup } from './group.ts';
+import { takesWithoutIommu } from './no-iommu.ts';
 import type { Type1Environment } from './type1/state.ts';
 
 /** Name of the group that VFIO makes for a device without IOMMU behind it (sysfs attribute `name`). */
@@ -57,8 +58,9 @@ export class Vfio {
   register(device: VfioDevice): void {
     const { core } = this.environment;
     let iommuGroup = core.groupOf(device.device);
+    const made = iommuGroup === undefined;
     if (iommuGroup === undefined) {
-      if (device.type !== 'emulated')
+      if (device.type !== 'emulated' && !takesWithoutIommu(this.environment))
         throw new KernelError(
           'EINVAL',
           'no IOMMU group',
@@ -68,11 +70,17 @@ export class Vfio {
       iommuGroup = core.allocateGroup(EMULATED_GROUP_NAME);
       core.addDevice(iommuGroup, device.device);
       this.environment.log(`${device.driverName} ${device.name}: Adding to iommu group ${iommuGroup.id}`);
+      if (device.type !== 'emulated')
+        this.environment.log(
+          `${device.driverName} ${device.name}: Adding kernel taint for vfio-noiommu group on device`,
+        );
     }
     let group = this.byIommuGroup.get(iommuGroup);
     if (group === undefined) {
       const type = device.isolatingDevice === undefined ? device.type : 'iommu';
-      group = new VfioGroup(iommuGroup, type, this.environment, { obstacle: (of) => this.obstacle(of) });
+      const viability = { obstacle: (of: IommuGroup) => this.obstacle(of) };
+      const noIommu = made && device.type !== 'emulated';
+      group = new VfioGroup(iommuGroup, type, this.environment, viability, noIommu);
       this.byIommuGroup.set(iommuGroup, group);
     }
     group.isolatingDevice = device.isolatingDevice;
@@ -97,7 +105,7 @@ export class Vfio {
           this.byIommuGroup.delete(group.iommuGroup);
           group.kill();
         }
-        if (device.type === 'emulated' && group !== undefined) {
+        if (device.type === 'emulated' || group.noIommu) {
           const left = group.iommuGroup.id;
           this.environment.log(`${device.driverName} ${device.name}: Removing from iommu group ${left}`);
           this.environment.core.removeDevice(device.device);
@@ -130,9 +138,9 @@ export class Vfio {
       throw new KernelError(
         'EACCES',
         'node permissions',
-        `/dev/vfio/${groupNumber} belongs to user ${group.nodeUserId}`,
+        `/dev/vfio/${group.nodeName} belongs to user ${group.nodeUserId}`,
       );
-    return group.open();
+    return group.open(process);
   }
 
   /**

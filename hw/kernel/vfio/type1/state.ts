@@ -20,6 +20,12 @@ export interface Type1Parameters {
   disableHugepages: boolean;
 }
 
+/** Parameters of the module vfio. */
+export interface VfioParameters {
+  /** enable_unsafe_noiommu_mode: functions in no IOMMU group may be given to users all the same. */
+  unsafeNoIommu: boolean;
+}
+
 /** What the back end needs from the rest of the kernel. */
 export interface Type1Environment {
   readonly core: IommuCore;
@@ -27,6 +33,9 @@ export interface Type1Environment {
   readonly auxiliary: AuxiliaryDomains | undefined;
   readonly profile: KernelProfile;
   readonly parameters: Type1Parameters;
+  readonly vfioParameters: VfioParameters;
+  /** An IOMMU driver serves the PCI bus. */
+  readonly iommuPresent: boolean;
   /** One line for the kernel log. */
   log(line: string): void;
 }
