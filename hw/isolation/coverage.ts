@@ -1,6 +1,7 @@
 /** Which devices the IOMMUs of a described host cover, and what kind of default domain they get. */
 import type { DmarTable } from '../acpi/dmar.ts';
 import { readDmar } from '../acpi/dmar-reader.ts';
+import { sameNamePath } from '../acpi/name-path.ts';
 import type { HostDescription } from '../host-description.ts';
 import { graphicsQuirks, isIntegratedGraphics } from '../kernel/iommu/graphics-quirks.ts';
 import { groupDefaultType, systemDefaultType } from '../kernel/iommu/grouping-default-type.ts';
@@ -136,10 +137,10 @@ function fromTable(
 
 /** ACPI devices that the table names and the source does not list: they have groups of their own, after all others. */
 function unlistedNamespaceDevices(lookup: UnitLookup, description: HostDescription): string[] {
-  const known = new Set(description.otherDevices?.map((one) => one.acpiPath));
+  const known = description.otherDevices?.flatMap((one) => one.acpiPath ?? []) ?? [];
   const names = lookup.units
     .flatMap((unit) => lookup.namespaceDevices(unit))
-    .filter((name) => !known.has(name));
+    .filter((name) => !known.some((path) => sameNamePath(path, name)));
   if (names.length === 0) return [];
   return [
     `The DMAR names ACPI devices that the source does not list (${names.join(', ')}): those that exist have groups of their own.`,

@@ -10,7 +10,7 @@ import { applyAcs } from './acs-at-boot.ts';
 import { coverageOf } from './coverage.ts';
 import { formWithHistory } from './history.ts';
 import { type MachineProblem, type ScannedMachine, scanMachine } from './machine.ts';
-import { addOtherDevices } from './other-devices.ts';
+import { OtherDevices } from './other-devices.ts';
 import { asIfIsolated, dependencies, hiddenBridges, isOpen, unknownDevices, unplaced } from './unknown.ts';
 
 /** A range of I/O virtual addresses, hex with 0x, end included. */
@@ -154,12 +154,13 @@ function form(
       machine.described.get(device.name)?.unknown?.includes('device registers') ?? false,
   };
   const formation = new GroupFormation(result.coverage, context);
-  formWithHistory(machine, description, formation);
-  const others = addOtherDevices(description, formation, result.lookup, machine.topology);
+  const others = new OtherDevices(description, formation, result.lookup, machine.topology);
+  formWithHistory(machine, description, formation, (order) => others.joinUnit(order));
+  others.joinParents();
   return {
     machine,
     formation,
-    others,
+    others: others.members,
     assumptions: result.assumptions,
     scoped: result.lookup !== undefined,
     warnings: result.warnings.map((problem) => ({ device: 'DMAR', problem })),

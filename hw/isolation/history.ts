@@ -14,8 +14,9 @@ export function formWithHistory(
   machine: ScannedMachine,
   description: HostDescription,
   formation: GroupFormation,
+  beforeUnit?: (unitOrder: number) => void,
 ): void {
-  new Replay(machine, formation).run(description.history ?? []);
+  new Replay(machine, formation).run(description.history ?? [], beforeUnit);
 }
 
 class Replay {
@@ -30,7 +31,7 @@ class Replay {
     this.formation = formation;
   }
 
-  run(events: readonly HostEvent[]): void {
+  run(events: readonly HostEvent[], beforeUnit?: (unitOrder: number) => void): void {
     const { topology } = this.machine;
     for (const event of events) {
       if (event.kind === 'virtual-functions') this.setVirtualFunctions(event.device, 0);
@@ -38,7 +39,10 @@ class Replay {
     for (const name of firstPlugged(events)) {
       for (const device of this.wholeSlot(name)) this.absent.add(device);
     }
-    this.formation.boot(topology.devices.filter((device) => !this.absent.has(device)));
+    this.formation.boot(
+      topology.devices.filter((device) => !this.absent.has(device)),
+      beforeUnit,
+    );
     for (const event of events) this.apply(event);
     const mentioned = new Set(
       events.flatMap((event) => (event.kind === 'virtual-functions' ? [event.device] : [])),

@@ -6,6 +6,8 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { FunctionDescription, HostDescription, UnitDescription } from '../../hw/index.ts';
 import { ApplicationError, ExitCode } from '../errors.ts';
+import { isQemuMachine, qemuRootBusOrder } from './capture-files.ts';
+import { rootBusNumbers } from './former-functions.ts';
 import { hexOf } from './lspci.ts';
 
 export interface SysfsScan {
@@ -51,20 +53,32 @@ export function scanSysfs(root: string, name: string): SysfsScan {
   const commandLine = readOrUndefined(join(root, 'proc/cmdline'))?.toString('latin1').trim();
   if (commandLine !== undefined) description.kernelCommandLine = commandLine;
   description.iommu = iommuState(root, description);
+  if (isQemuMachine(description)) description.rootBuses = qemuRootBusOrder(rootBusNumbers(functions));
   const others = otherDevices(join(root, 'sys/kernel/iommu_groups'));
   if (others.length > 0) description.otherDevices = others;
   return { description, problems };
 }
 
-/** Linux lists the units it uses; without one, none is used. */
+/** Linux lists the units it uses, and groups exist only with one; a copy need not hold either folder. */
 function iommuState(root: string, description: HostDescription): HostDescription['iommu'] {
-  const folder = join(root, 'sys/class/iommu');
-  const used = existsSync(folder) ? readdirSync(folder) : [];
-  if (used.length === 0) return { state: 'off', because: '/sys/class/iommu is empty: Linux uses no IOMMU' };
+  const listed = (folder: string): string[] | undefined => {
+    const path = join(root, folder);
+    return existsSync(path) ? readdirSync(path) : undefined;
+  };
+  const units = listed('sys/class/iommu');
+  const groups = listed('sys/kernel/iommu_groups');
+  const grouped = groups !== undefined && groups.length > 0;
+  if (units === undefined && !grouped) {
+    return { state: 'unknown', because: 'the tree has no /sys/class/iommu' };
+  }
+  if (!grouped && units?.length === 0) {
+    return { state: 'off', because: '/sys/class/iommu is empty: Linux uses no IOMMU' };
+  }
   if (description.dmar === undefined) {
     return { state: 'unknown', because: 'the DMAR table was not readable' };
   }
-  return { state: 'on', because: `Linux uses ${used.join(', ')}` };
+  const used = units !== undefined && units.length > 0 ? units.join(', ') : `${groups?.length} groups`;
+  return { state: 'on', because: `Linux uses ${used}` };
 }
 
 function readOrUndefined(path: string): Buffer | undefined {
@@ -158,11 +172,13 @@ function otherDevices(groups: string): NonNullable<HostDescription['otherDevices
         : /mdev|[0-9a-f]{8}-[0-9a-f]{4}-/.test(member)
           ? 'mdev'
           : 'acpi';
+      const acpiPath = textOf(join(members, member, 'firmware_node/path'));
       const parent = target.split('/').findLast((part) => ADDRESS.test(part));
       found.push({
         name: member,
         bus,
         ...(parent === undefined ? {} : { parent }),
+        ...(acpiPath === undefined ? {} : { acpiPath }),
         ...(numberOf(group) === undefined ? {} : { group: Number(group) }),
       });
     }

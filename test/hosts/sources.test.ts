@@ -266,6 +266,36 @@ describe('scan of a /sys tree', () => {
     });
   });
 
+  it('no unit in /sys/class/iommu: the IOMMU is off; a copy without the folder does not tell', () => {
+    plant('0000:00:05.0', { config: Buffer.from(functionOf({ at: '00:05.0' }).config ?? '', 'hex') });
+    expect(scanSysfs(folder, 'copy').description.iommu?.state).toBe('unknown');
+    mkdirSync(join(folder, 'sys/class/iommu'), { recursive: true });
+    const { description } = scanSysfs(folder, 'copy');
+    expect(description.iommu?.state).toBe('off');
+    expect(groupsOf(description).groups).toEqual([]);
+  });
+
+  it('a platform device is known by its ACPI path, and its unit gives it a group', () => {
+    plant('0000:00:05.0', { config: Buffer.from(functionOf({ at: '00:05.0' }).config ?? '', 'hex') });
+    const device = join(folder, 'sys/devices/platform/INT33C2:00');
+    mkdirSync(join(device, 'firmware_node'), { recursive: true });
+    writeFileSync(join(device, 'firmware_node/path'), '\\_SB_.PCI0.I2C0\n');
+    const members = join(folder, 'sys/kernel/iommu_groups/0/devices');
+    mkdirSync(members, { recursive: true });
+    symlinkSync('../../../../devices/platform/INT33C2:00', join(members, 'INT33C2:00'));
+    expect(scanSysfs(folder, 'copy').description.otherDevices).toEqual([
+      { name: 'INT33C2:00', bus: 'platform', acpiPath: '\\_SB_.PCI0.I2C0', group: 0 },
+    ]);
+  });
+
+  it('root buses of a QEMU guest come in the order of its ACPI tables', () => {
+    for (const at of ['00:00.0', '40:00.0', '80:00.0']) {
+      const { config = '' } = functionOf({ at, subsystem: [0x1af4, 0x1100] });
+      plant(`0000:${at}`, { config: Buffer.from(config, 'hex') });
+    }
+    expect(scanSysfs(folder, 'copy').description.rootBuses).toEqual(['0000:00', '0000:80', '0000:40']);
+  });
+
   it('a folder without a PCI bus is refused, with what to do', () => {
     expect(() => scanSysfs(join(folder, 'nothing'), 'x')).toThrow(/no PCI bus/);
   });

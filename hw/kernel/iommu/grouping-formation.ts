@@ -64,15 +64,21 @@ export class GroupFormation {
     return this.coverage.whyNone(device);
   }
 
-  /** iommu_device_register for each unit: every device is offered, each unit takes its own. */
-  boot(devices: readonly PciDevice[]): void {
+  /**
+   * iommu_device_register for each unit: every device is offered, each unit takes its own.
+   * @param first called for each unit before its PCI devices: iommu_buses has the platform bus in front
+   */
+  boot(devices: readonly PciDevice[], first?: (unitOrder: number) => void): void {
     const byUnit: PciDevice[][] = Array.from({ length: this.coverage.unitCount }, () => []);
     for (const device of devices) {
       const unit = this.coverage.unitOf(device);
       if (unit === undefined) this.uncovered.add(device);
       else byUnit[unit.order].push(device);
     }
-    for (const list of byUnit) for (const device of list) this.join(device);
+    for (const [order, list] of byUnit.entries()) {
+      first?.(order);
+      for (const device of list) this.join(device);
+    }
   }
 
   /** A device that appeared after boot. */

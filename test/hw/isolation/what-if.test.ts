@@ -387,7 +387,7 @@ describe('devices that are not PCI', () => {
     expect(groups[0].reasons[1]).toMatchObject({ with: '0000:00:05.0', rule: 'not PCI' });
   });
 
-  it('an ACPI device that a unit names has a group of its own', () => {
+  it('an ACPI device that a unit names has a group of its own, before the PCI devices of the unit (iommu_buses)', () => {
     const path = '\\_SB.PCI0.I2C0';
     const dmar = dmarHex([
       {
@@ -404,10 +404,11 @@ describe('devices that are not PCI', () => {
       machineOf([{ at: '00:05.0' }], {
         iommu: { state: 'on', because: 'test' },
         dmar,
-        otherDevices: [{ name: 'INT33C2:00', bus: 'acpi', acpiPath: path }],
+        // As sysfs prints it: names filled up to four characters.
+        otherDevices: [{ name: 'INT33C2:00', bus: 'acpi', acpiPath: '\\_SB_.PCI0.I2C0' }],
       }),
     );
-    expect(groups.map((group) => group.devices)).toEqual([['0000:00:05.0'], ['INT33C2:00']]);
+    expect(groups.map((group) => group.devices)).toEqual([['INT33C2:00'], ['0000:00:05.0']]);
     const unlisted = groupsOf(
       machineOf([{ at: '00:05.0' }], { iommu: { state: 'on', because: 'test' }, dmar }),
     );
