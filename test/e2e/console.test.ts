@@ -231,7 +231,7 @@ describe.skipIf(missing !== undefined)(title, { timeout: 120_000 }, () => {
     const second = new Running([], { home });
     try {
       await second.shows('read-only');
-      second.type('\u001bnweb\r');
+      second.type('n\r');
       await second.shows('✗');
       second.type('q');
       expect((await second.ended).code).toBe(0);
