@@ -2,8 +2,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { vtdeck } from './program.ts';
+
+// Each starts programs, and the machine may be busy.
+vi.setConfig({ testTimeout: 240_000 });
 
 let home = '';
 beforeEach(() => {

@@ -2,9 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { bundledDemoNames, bundledSessionNames } from '../../src/session/bundled.ts';
 import { vtdeck } from './program.ts';
+
+// Each starts programs, and the machine may be busy.
+vi.setConfig({ testTimeout: 240_000 });
 
 describe('bundled sessions and demos', () => {
   it('are twelve sessions, each with a demo, and the main job and the tour', () => {

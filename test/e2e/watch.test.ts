@@ -1,8 +1,11 @@
 /** Demos before somebody's eyes, and keys that become a tape: the built program in a pseudo-terminal. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { command, Home, missing, Running } from './pseudo-terminal.ts';
+
+// Each starts programs, and the machine may be busy.
+vi.setConfig({ testTimeout: 240_000 });
 
 let home: Home;
 let running: Running | undefined;
