@@ -211,6 +211,17 @@ describe('the console', () => {
     expect(await stage.text()).not.toContain('2 of 5');
   });
 
+  it('lets every key but those of the tour do what it always does', async () => {
+    const stage = new Stage(100, 30, { preferences: {}, prefer: () => {} });
+    expect(await stage.text()).toContain('Welcome to vtdeck');
+    await stage.keys('2');
+    expect(await stage.text()).toContain('[2 Grp]');
+    const other = new Stage(100, 30, { preferences: {}, prefer: () => {} });
+    await other.keys('q');
+    await other.finished;
+    expect(other.ended).toBe(true);
+  });
+
   it('leaves the terminal as it was', async () => {
     const stage = new Stage(80, 24, { mouse: true });
     await stage.keys('q');

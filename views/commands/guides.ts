@@ -109,28 +109,27 @@ export function openPalette(console: Console): void {
 
 export function openTour(console: Console): void {
   let at = 0;
+  const finish = (): void => {
+    console.prefer({ tourDone: true });
+    console.pop();
+  };
   const view = new TextView({
     title: 'Tour',
     lines: () => [...tourSteps[at], '', [styled('dim', `${at + 1} of ${tourSteps.length}`)]],
-    footer: 'Enter goes on   Left goes back   Esc leaves   s: never show again by itself',
-    onKey(key) {
+    footer: 'Enter goes on   Left goes back   s: never show again   any other key begins',
+    onKey(key, event) {
       if (key === 'Enter' || key === 'Right' || key === 'Space') {
-        if (at + 1 === tourSteps.length) {
-          console.prefer({ tourDone: true });
-          console.pop();
-        } else at += 1;
-        return true;
-      }
-      if (key === 'Left' || key === 'Backspace') {
-        at = Math.max(0, at - 1);
-        return true;
-      }
-      if (key === 's') {
-        console.prefer({ tourDone: true });
+        if (at + 1 < tourSteps.length) at += 1;
+        else finish();
+      } else if (key === 'Left' || key === 'Backspace') at = Math.max(0, at - 1);
+      else if (key === 's') finish();
+      else if (key === 'Esc') console.pop();
+      else {
+        // Whoever knows what to do needs no tour: the key does what it always does.
         console.pop();
-        return true;
+        console.handle([event]);
       }
-      return false;
+      return true;
     },
     onClose: () => console.pop(),
   });

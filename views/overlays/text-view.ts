@@ -9,7 +9,7 @@ export interface TextViewOptions {
   lines(columns: number): readonly Line[];
   readonly footer?: Line;
   /** Keys of its own; true: handled. */
-  onKey?(key: string): boolean;
+  onKey?(key: string, event: InputEvent): boolean;
   onClose(): void;
 }
 
@@ -30,7 +30,7 @@ export class TextView implements Overlay {
       return;
     }
     if (event.type !== 'key') return;
-    if (this.options.onKey?.(event.key) === true) return;
+    if (this.options.onKey?.(event.key, event) === true) return;
     switch (event.key) {
       case 'Esc':
       case 'q':

@@ -1,11 +1,11 @@
 /** Virtual machines and other owners in user space: memory, devices, what is locked. */
-import type { MachineState } from '../../hw/index.ts';
+import type { Host, MachineState } from '../../hw/index.ts';
 import type { Column } from '../columns/column.ts';
 import { type Line, styled } from '../format/line.ts';
 import { counted, hex, size } from '../format/values.ts';
 import { rowsOf } from '../list/row-source.ts';
 import { pairLine } from './parts.ts';
-import { defineScreen, type Section } from './screen.ts';
+import { defineScreen, type ScreenContext, type Section } from './screen.ts';
 
 const columns: readonly Column<MachineState>[] = [
   { id: 'name', title: 'Name', width: 16, grows: true, priority: 0, cell: (row) => row.name },
@@ -67,7 +67,34 @@ const columns: readonly Column<MachineState>[] = [
   },
 ];
 
-function detail(row: MachineState): Section[] {
+/** How each function can be reset, and what a reset of its bus would hit besides. */
+function resetLines(row: MachineState, host: Host): Line[] {
+  return row.devices
+    .filter(({ kind }) => kind === 'pci')
+    .flatMap(({ device }): Line[] => {
+      const { methods, busReset } = host.resetSet(device);
+      const others = busReset.filter((hit) => hit.device !== device);
+      const foreign = others.filter((hit) => hit.assignedTo !== row.name);
+      return [
+        [device, styled('dim', `  alone: ${methods.length === 0 ? 'no way' : methods.join(', ')}`)],
+        busReset.length === 0
+          ? styledLine('  bus: sits on a root bus')
+          : others.length === 0
+            ? styledLine('  bus: hits nothing else')
+            : [
+                styled('dim', `  bus: hits ${others.map((hit) => hit.device).join(', ')}`),
+                foreign.length === 0
+                  ? ''
+                  : styled('warning', `; refused, ${foreign.length} of them not ${row.name}'s`),
+              ],
+      ];
+    });
+}
+
+const styledLine = (text: string): Line => [styled('dim', text)];
+
+function detail(row: MachineState, context: ScreenContext): Section[] {
+  const resets = resetLines(row, context.host);
   return [
     {
       title: `${row.kind} ${row.name}`,
@@ -79,6 +106,9 @@ function detail(row: MachineState): Section[] {
           `${size(row.lockedBytes)}${row.lockLimitBytes === undefined ? ', no limit' : ` of ${size(row.lockLimitBytes)} allowed`}`,
         ),
         pairLine('Dirty tracking', row.dirtyTracking ? 'on' : 'off'),
+        ...(row.dirtyRounds.length === 0
+          ? []
+          : [pairLine('Dirty pages', `${row.dirtyRounds.join(', ')} (a number per round)`)]),
       ],
     },
     {
@@ -91,6 +121,7 @@ function detail(row: MachineState): Section[] {
         ],
       ),
     },
+    ...(resets.length === 0 ? [] : [{ title: 'Resets', lines: resets }]),
     {
       title: 'Memory map (guest physical)',
       lines: row.slots.map(
