@@ -4,7 +4,7 @@
  */
 import type { FunctionDescription, HostDescription } from '../host-description.ts';
 import { GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
-import { acsQuirk } from '../kernel/pci/acs-quirks.ts';
+import { acsQuirk, hasAcsQuirks } from '../kernel/pci/acs-quirks.ts';
 import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
 import type { PciTopology } from '../kernel/pci/scan.ts';
 import { bytesOfHex } from '../pci/from-description.ts';
@@ -18,11 +18,6 @@ export function unknownDevices(description: HostDescription): Map<string, readon
   }
   return found;
 }
-
-/** Vendors that the quirk table names: with an unknown device id, one of its lines may or may not apply. */
-const QUIRK_VENDORS = new Set([
-  0x8086, 0x1002, 0x1022, 0x1924, 0x19a2, 0x10df, 0x14e4, 0x1d17, 0x8088, 0x17cb, 0x177d,
-]);
 
 /** Whether what is not shown could change the device's ACS answer. */
 export function isOpen(device: PciDevice, unknown: readonly string[] | undefined): boolean {
@@ -38,7 +33,7 @@ export function isOpen(device: PciDevice, unknown: readonly string[] | undefined
   if (unknown.includes('virtual functions') && device.multifunction) return true;
   // Ids decide only on quirks; a function that the standard test settles needs none.
   if (unknown.includes('vendor id')) return device.multifunction || device.isBridge;
-  if (unknown.includes('device id') && QUIRK_VENDORS.has(device.vendorId)) {
+  if (unknown.includes('device id') && hasAcsQuirks(device.vendorId)) {
     if (device.vendorId === 0x8086 && device.portType === 'root complex integrated endpoint') return false;
     if (device.extendedCapability(0x0d) !== undefined) return false;
     if (device.portType === 'root port') return true;

@@ -237,14 +237,16 @@ function parseHeader(text: string): LspciHeader {
   const className = classPart === null ? undefined : classPart[1];
   const described = classPart === null ? rest : classPart[3];
   const ids = /\[([0-9a-f]{4}):([0-9a-f]{4})\]\s*$/i.exec(described);
+  // Without a name for it lspci prints the number: "Device 1234:11e8", "Intel Corporation Device a0ef".
+  const unnamed = ids === null ? /^(?:.* )?Device (?:([0-9a-f]{4}):)?([0-9a-f]{4})$/.exec(described) : null;
   const cut = /\[([0-9a-f]{4})?(?::[0-9a-f]{0,3})?\.\.\.\s*$/i.exec(described);
   return {
     ...common,
     className,
     classCode: classPart?.[2] === undefined ? undefined : Number.parseInt(classPart[2], 16),
     name: described.replace(/\s*\[[0-9a-f]{4}:[0-9a-f]{4}\]\s*$/i, '').trim(),
-    vendorId: numberOf(ids?.[1] ?? cut?.[1]),
-    deviceId: numberOf(ids?.[2]),
+    vendorId: numberOf(ids?.[1] ?? cut?.[1] ?? unnamed?.[1]),
+    deviceId: numberOf(ids?.[2] ?? unnamed?.[2]),
   };
 }
 

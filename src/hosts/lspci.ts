@@ -32,8 +32,8 @@ interface Survey {
   /** Function numbers by slot, virtual functions left out. */
   readonly slots: ReadonlyMap<string, readonly number[]>;
   readonly physicalOf: ReadonlyMap<string, string>;
-  /** Some device shows its capabilities: the text was made by root. */
-  readonly privileged: boolean;
+  /** Some device shows its capabilities, or that they may not be read: who has no such line has none. */
+  readonly tellsCapabilities: boolean;
 }
 
 function busOf(block: LspciBlock): string {
@@ -55,13 +55,13 @@ function surveyOf(blocks: readonly LspciBlock[]): Survey {
   const physicalOf = virtualFunctions(blocks);
   const slots = new Map<string, number[]>();
   const maybeVirtual = new Set<string>();
-  let privileged = false;
+  let tellsCapabilities = false;
   for (const block of blocks) {
     if (
-      !privileged &&
-      block.lines.some((line) => line.depth === 1 && line.text.startsWith('Capabilities: ['))
+      !tellsCapabilities &&
+      block.lines.some((line) => line.depth === 1 && /^Capabilities: [[<]/.test(line.text))
     ) {
-      privileged = true;
+      tellsCapabilities = true;
     }
     if (hidesVirtualFunctions(block)) maybeVirtual.add(busOf(block));
     if (physicalOf.has(block.name)) continue;
@@ -69,7 +69,7 @@ function surveyOf(blocks: readonly LspciBlock[]): Survey {
     functions.push(block.address.function);
     slots.set(slotOf(block), functions);
   }
-  return { slots, physicalOf, privileged, maybeVirtual };
+  return { slots, physicalOf, tellsCapabilities, maybeVirtual };
 }
 
 /** Virtual functions by the SR-IOV registers that the text prints for the physical ones. */
@@ -276,7 +276,7 @@ function unknownParts(
   if (
     asleep ||
     capabilities.denied ||
-    (none && !saysNone && (!survey.privileged || status?.text.includes('Cap+')))
+    (none && !saysNone && (!survey.tellsCapabilities || status?.text.includes('Cap+')))
   ) {
     unknown.push('capabilities');
   }

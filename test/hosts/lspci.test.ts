@@ -145,7 +145,7 @@ describe('lspci text without hex', () => {
     ]);
     expect(facts).toEqual([
       ['0000:00:00.0', 0x8086, 0x29c0, undefined],
-      ['10000:e0:06.0', 0x8086, undefined, 'Intel Corporation Device 7ecb'],
+      ['10000:e0:06.0', 0x8086, 0x7ecb, 'Intel Corporation Device 7ecb'],
       ['0000:00:02.0', 0x8086, 0x64a0, 'Intel Corporation Lunar Lake [Intel Graphics]'],
       ['0000:00:03.0', 0x8086, undefined, 'Intel Corporation Very Long Name [8086...'],
       ['0000:0d:00.0', 0x8086, 0x0d93, 'Intel Corporation Device'],
@@ -196,6 +196,30 @@ describe('what a text does not show is unknown, not absent', () => {
       '0000:01:00.0',
       '0000:01:00.1',
     ]);
+  });
+
+  it('where some capabilities are denied, a device without such a line has none (show_caps of lspci)', () => {
+    const mates = [0, 1].map(
+      (fn) =>
+        `00:1f.${fn} ISA bridge [0601]: Intel Corporation LPC [8086:a14${fn}]\n\tKernel driver in use: lpc\n`,
+    );
+    const alone = groupsOf(machineOf([], { functions: importLspci(mates.join('')).functions }));
+    expect(alone.unknown).toHaveLength(2);
+    const { functions } = importLspci(mates.join('') + simple.replace('01:00.0', '00:05.0'));
+    const report = groupsOf(machineOf([], { functions }));
+    expect(report.unknown).toEqual([]);
+    expect(report.groups.map((group) => group.devices)).toEqual([
+      ['0000:00:05.0'],
+      ['0000:00:1f.0', '0000:00:1f.1'],
+    ]);
+  });
+
+  it('a device that pci.ids has no name for shows its number without -nn', () => {
+    const [one, other] = importLspci(
+      '00:05.0 Unclassified device: Device 1234:11e8 (rev 10)\n00:06.0 System peripheral: Intel Corporation Device a0ef (rev 20)\n',
+    ).functions;
+    expect(one).toMatchObject({ vendorId: 0x1234, deviceId: 0x11e8 });
+    expect(other).toMatchObject({ vendorId: 0x8086, deviceId: 0xa0ef });
   });
 
   it('a known device id decides what hidden registers would', () => {

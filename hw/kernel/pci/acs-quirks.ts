@@ -251,6 +251,11 @@ const LINES: readonly Line[] = [
 const BY_VENDOR = new Map<number, Line[]>();
 for (const one of LINES) BY_VENDOR.set(one.vendor, [...(BY_VENDOR.get(one.vendor) ?? []), one]);
 
+/** Whether a vendor has lines here: with an unknown device id, one of them may or may not apply. */
+export function hasAcsQuirks(vendorId: number): boolean {
+  return BY_VENDOR.has(vendorId);
+}
+
 /** The verdict of the first quirk that applies, or undefined: the ACS capability decides. */
 export function acsQuirk(
   device: PciDevice,
