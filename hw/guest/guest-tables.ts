@@ -24,23 +24,27 @@ export class GuestTables {
   private readonly memory: GuestMemory;
   private readonly end: bigint;
   private next: bigint;
+  /** Tables that there is room for, used or not. */
+  private readonly capacity: bigint;
 
   /** Tables lie in [first, first + lengthBytes) of guest memory, which the guest keeps for them. */
   constructor(memory: GuestMemory, first: bigint, lengthBytes: bigint) {
     this.memory = memory;
     this.next = first;
     this.end = first + lengthBytes;
+    this.capacity = lengthBytes / PAGE_BYTES;
     this.root = this.newTable();
   }
 
   /**
    * Maps pages to guest pages. @returns true when an entry was there before, so that an invalidation is due.
-   * @throws KernelError EINVAL: not whole pages, or beyond 47 bits; ENOMEM: no room for tables.
+   * @throws KernelError EINVAL: not whole pages, or beyond 47 bits; ENOMEM: no room for tables. Nothing is mapped then.
    */
   map(iova: bigint, guestAddress: bigint, lengthBytes: bigint, writable: boolean): boolean {
     checkRange(iova, lengthBytes);
     if (guestAddress % PAGE_BYTES !== 0n)
       throw new KernelError('EINVAL', 'guest address', `0x${guestAddress.toString(16)} begins no page`);
+    this.requireRoom(iova, lengthBytes);
     let replaced = false;
     for (let done = 0n; done < lengthBytes; done += PAGE_BYTES) {
       const at = this.leaf(iova + done, true);
@@ -54,14 +58,47 @@ export class GuestTables {
   /** Unmaps pages; how many were there. */
   unmap(iova: bigint, lengthBytes: bigint): number {
     checkRange(iova, lengthBytes);
+    const end = iova + lengthBytes;
     let pages = 0;
-    for (let done = 0n; done < lengthBytes; done += PAGE_BYTES) {
-      const at = this.leaf(iova + done, false);
-      if (at === undefined || !this.present(at)) continue;
-      this.memory.write(at, new Uint8Array(ENTRY_BYTES));
-      pages += 1;
+    for (let address = iova; address < end; ) {
+      const missing = this.missingTable(address);
+      if (missing > 0) {
+        address = ((address >> spanBits(missing)) + 1n) << spanBits(missing);
+        continue;
+      }
+      const at = this.leaf(address, false);
+      if (at !== undefined && this.present(at)) {
+        this.memory.write(at, new Uint8Array(ENTRY_BYTES));
+        pages += 1;
+      }
+      address += PAGE_BYTES;
     }
     return pages;
+  }
+
+  /** @throws KernelError ENOMEM: a mapping of this range takes more tables than there is room for. */
+  private requireRoom(iova: bigint, lengthBytes: bigint): void {
+    const room = Number((this.end - this.next) / PAGE_BYTES);
+    const last = iova + lengthBytes - 1n;
+    const leaves = (last >> spanBits(1)) - (iova >> spanBits(1)) + 1n;
+    let needed = 0;
+    // Far more than all tables there ever are: not worth counting.
+    if (leaves > this.capacity) throw noRoom();
+    for (let level = 1; level < LEVELS; level += 1)
+      for (let span = iova >> spanBits(level); span <= last >> spanBits(level); span += 1n)
+        if (this.missingTable(span << spanBits(level)) >= level) needed += 1;
+    if (needed > room) throw noRoom();
+  }
+
+  /** The highest level whose table is missing for an address; 0: all are there. */
+  private missingTable(iova: bigint): number {
+    let table = this.root;
+    for (let level = LEVELS; level > 1; level -= 1) {
+      const at = entryAddress(table, iova, level);
+      if (!this.present(at)) return level - 1;
+      table = FirstLevelEntry.fields.address.getBig(this.words(at));
+    }
+    return 0;
   }
 
   /** Where the last entry for a page stands; tables on the way are made when asked for. */
@@ -93,17 +130,23 @@ export class GuestTables {
   }
 
   private newTable(): bigint {
-    if (this.next + PAGE_BYTES > this.end)
-      throw new KernelError(
-        'ENOMEM',
-        'no room for guest tables',
-        `the guest keeps no more memory for the tables of its IOMMU`,
-      );
+    if (this.next + PAGE_BYTES > this.end) throw noRoom();
     const table = this.next;
     this.next += PAGE_BYTES;
     this.memory.write(table, new Uint8Array(Number(PAGE_BYTES)));
     return table;
   }
+}
+
+/** Bits of an address below what one table of a level covers. */
+const spanBits = (level: number): bigint => BigInt(12 + 9 * level);
+
+function noRoom(): KernelError {
+  return new KernelError(
+    'ENOMEM',
+    'no room for guest tables',
+    'the guest keeps no more memory for the tables of its IOMMU',
+  );
 }
 
 function entryAddress(table: bigint, iova: bigint, level: number): bigint {

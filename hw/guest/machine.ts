@@ -51,6 +51,9 @@ const PAGE_BYTES = 4096n;
 /** What a guest keeps for the tables of one device. */
 const GUEST_TABLE_BYTES = 0x100000n;
 
+/** Rounds of dirty tracking that are remembered. */
+const KEPT_ROUNDS = 32;
+
 const BITS_IN_BYTE = Uint8Array.from(
   { length: 256 },
   (_, byte) => byte.toString(2).replaceAll('0', '').length,
@@ -67,6 +70,7 @@ export class Machine {
   private readonly assigned: string[] = [];
   private readonly slots: MemorySlot[];
   private running: Running | undefined;
+  private rounds: number[] = [];
 
   /** @param number Tells owners with a limit apart (their user id). */
   constructor(definition: MachineDefinition, system: MachineSystem, number: number) {
@@ -299,6 +303,12 @@ export class Machine {
         'Assign a device first.',
       );
     user.setDirtyTracking(on);
+    if (on) this.rounds = [];
+  }
+
+  /** Pages that each round since the start of tracking found dirty, the latest ones. */
+  get dirtyRounds(): readonly number[] {
+    return this.rounds;
   }
 
   /** Pages reported dirty since the last call: one round of a migration. @throws KernelError EINVAL: not tracking. */
@@ -308,6 +318,8 @@ export class Machine {
     for (const slot of running.slots) {
       for (const byte of running.user.dirtyPages(mappedSlot(slot))) pages += BITS_IN_BYTE[byte];
     }
+    this.rounds.push(pages);
+    if (this.rounds.length > KEPT_ROUNDS) this.rounds.shift();
     return BigInt(pages);
   }
 

@@ -29,6 +29,7 @@ export function machineState(kernel: LinuxKernel, machine: Machine): MachineStat
     interface: definition.iommufd ? 'iommufd' : 'container',
     virtualIommu: definition.virtualIommu,
     dirtyTracking: machine.user?.dirtyTracking ?? false,
+    dirtyRounds: machine.user?.dirtyTracking === true ? machine.dirtyRounds : [],
   };
 }
 

@@ -192,6 +192,8 @@ export interface MachineState {
   readonly interface: 'container' | 'iommufd';
   readonly virtualIommu: boolean;
   readonly dirtyTracking: boolean;
+  /** Pages that each round since the start of tracking found dirty, the latest ones last. */
+  readonly dirtyRounds: readonly number[];
 }
 
 export interface DomainAttachmentState {

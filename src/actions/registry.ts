@@ -27,6 +27,7 @@ import { addMemory } from './vm-add-memory.ts';
 import { assignDevice } from './vm-assign.ts';
 import { createMachine } from './vm-create.ts';
 import { guestMap } from './vm-guest-map.ts';
+import { guestUnmap } from './vm-guest-unmap.ts';
 import { killMachine } from './vm-kill.ts';
 import { releaseDevice } from './vm-release.ts';
 import { removeMachine } from './vm-remove.ts';
@@ -63,6 +64,7 @@ export const actions: readonly Action[] = [
   removeMemory,
   writeMemory,
   guestMap,
+  guestUnmap,
   assignDevice,
   releaseDevice,
   startDirtyTracking,

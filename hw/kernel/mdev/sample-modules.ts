@@ -28,7 +28,7 @@ export class SampleModules {
 
   /** insmod. @throws KernelError ENOENT (no such module), EEXIST (loaded already). */
   load(name: string): void {
-    const make = this.makers[name];
+    const make = Object.hasOwn(this.makers, name) ? this.makers[name] : undefined;
     if (make === undefined) throw new KernelError('ENOENT', 'no such module', `there is no module ${name}`);
     if (this.kernel.mdev.parent(name) !== undefined)
       throw new KernelError('EEXIST', 'module loaded', `${name} is loaded already`);
@@ -40,7 +40,7 @@ export class SampleModules {
   /** rmmod. @throws KernelError ENOENT (not loaded), EAGAIN (a device of it is open). */
   unload(name: string): Completion {
     const { mdev, vfio } = this.kernel;
-    const parent = mdev.parent(name);
+    const parent = Object.hasOwn(this.makers, name) ? mdev.parent(name) : undefined;
     if (parent === undefined) throw new KernelError('ENOENT', 'module not loaded', `${name} is not loaded`);
     const open = vfio.devices.find(
       (device) => device.device.parent === parent.device && device.openCount > 0,
