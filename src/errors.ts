@@ -72,6 +72,7 @@ interface ErrorShape {
   remedy?: unknown;
   path?: unknown;
   syscall?: unknown;
+  offset?: unknown;
 }
 
 const FILE_MEANINGS: Readonly<Record<string, string>> = {
@@ -103,6 +104,9 @@ export function toApplicationError(thrown: unknown): ApplicationError {
       remedy: typeof shape.remedy === 'string' ? shape.remedy : undefined,
       cause: thrown,
     });
+  }
+  if (shape.name === 'DmarError' && typeof shape.offset === 'number') {
+    return fileError(message, { file: 'DMAR table', offset: shape.offset });
   }
   if (typeof shape.syscall === 'string' && typeof shape.code === 'string') {
     const file = typeof shape.path === 'string' ? shape.path : undefined;

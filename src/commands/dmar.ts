@@ -1,15 +1,7 @@
 /** `vtdeck dmar FILE`: a DMAR table, structure by structure. */
-import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
-import {
-  type DeviceScope,
-  DmarError,
-  type DmarStructure,
-  type DmarTable,
-  readDmar,
-  ScopeType,
-} from '../../hw/index.ts';
-import { fileError } from '../errors.ts';
+import { type DeviceScope, type DmarStructure, type DmarTable, ScopeType } from '../../hw/index.ts';
+import { readDmarFile } from '../hosts/import.ts';
 import { printJson, printText } from '../output.ts';
 
 interface DmarArguments {
@@ -103,17 +95,10 @@ const command: CommandModule<object, DmarArguments> = {
     yargs.positional('file', {
       type: 'string',
       demandOption: true,
-      describe: 'the table as bytes, as /sys/firmware/acpi/tables/DMAR holds it',
+      describe: 'the table as bytes, as /sys/firmware/acpi/tables/DMAR holds it, or the text of acpidump',
     }) as never,
   handler: (argv) => {
-    let table: DmarTable;
-    try {
-      table = readDmar(readFileSync(argv.file));
-    } catch (error) {
-      if (error instanceof DmarError)
-        throw fileError(error.message, { file: argv.file, offset: error.offset });
-      throw error;
-    }
+    const { table } = readDmarFile(argv.file);
     if (argv.json) printJson(tableJson(table));
     else printText(tableText(table));
   },

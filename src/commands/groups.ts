@@ -1,5 +1,4 @@
 /** `vtdeck groups`: the IOMMU groups that Linux would form of a host, why, and what would change them. */
-import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import {
   type DeviceExplanation,
@@ -13,7 +12,7 @@ import {
   whatIf,
 } from '../../hw/index.ts';
 import { ExitCode, fileError, usageError } from '../errors.ts';
-import { normalAddress } from '../hosts/import.ts';
+import { normalAddress, readDmarFile } from '../hosts/import.ts';
 import { type GroupListing, listingDifferences } from '../hosts/iommu-groups.ts';
 import { hexOf } from '../hosts/lspci.ts';
 import { printJson, printText } from '../output.ts';
@@ -103,7 +102,7 @@ function questionOf(argv: Arguments): WhatIf | undefined {
     ...(argv['firmware-acs'] === undefined ? {} : { firmwareAcs: firmwareSettings(argv['firmware-acs']) }),
     ...(argv['kernel-options'] === undefined ? {} : { commandLine: argv['kernel-options'] }),
     ...(argv.iommu === undefined ? {} : { iommu: argv.iommu as 'on' | 'off' }),
-    ...(table === undefined ? {} : { dmar: table === 'none' ? null : readTable(table) }),
+    ...(table === undefined ? {} : { dmar: table === 'none' ? null : hexOf(readDmarFile(table).bytes) }),
   };
   return Object.keys(question).length === 0 ? undefined : question;
 }
@@ -117,14 +116,6 @@ function firmwareSettings(text: string): NonNullable<WhatIf['firmwareAcs']> {
     }
     return { device: addressOrFail(address), control };
   });
-}
-
-function readTable(path: string): string {
-  try {
-    return hexOf(readFileSync(path));
-  } catch (error) {
-    throw usageError(`can't read ${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
 
 function addressOrFail(text: string): string {

@@ -5,7 +5,14 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { formatPciAddress, type HostDescription, parsePciAddress } from '../../hw/index.ts';
+import {
+  DmarError,
+  type DmarTable,
+  formatPciAddress,
+  type HostDescription,
+  parsePciAddress,
+  readDmar,
+} from '../../hw/index.ts';
 import { fileError, usageError } from '../errors.ts';
 import { isAcpidump, parseAcpidump } from './acpidump.ts';
 import { builtInHost, builtInHostNames } from './builtin.ts';
@@ -180,11 +187,15 @@ function addHistory(description: HostDescription, steps: string | undefined, qem
 }
 
 function readText(path: string): string {
-  const bytes = readBytes(path);
-  const plain = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
-  return plain.toString('utf8');
+  return textOf(readBytes(path));
 }
 
+/** Text as it was saved: UTF-8, or UTF-16 as Windows shells redirect it. */
+function textOf(bytes: Buffer): string {
+  return bytes[0] === 0xff && bytes[1] === 0xfe ? bytes.toString('utf16le') : bytes.toString('utf8');
+}
+
+/** The bytes of a file, unpacked where they are gzip. */
 function readBytes(path: string): Buffer {
   let bytes: Buffer | undefined;
   try {
@@ -193,7 +204,12 @@ function readBytes(path: string): Buffer {
     throw usageError(`can't read ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (bytes === undefined) throw fileError('larger than 512 MiB: no capture', { file: path });
-  return bytes;
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+  try {
+    return gunzipSync(bytes);
+  } catch (error) {
+    throw fileError(`gzip: ${error instanceof Error ? error.message : String(error)}`, { file: path });
+  }
 }
 
 /** What a firmware file says: the table, or that the machine has none. */
@@ -207,7 +223,7 @@ interface FirmwareTables {
 function firmwareTables(path: string | undefined): FirmwareTables {
   if (path === undefined) return { dmar: undefined, noIommu: false };
   const bytes = readBytes(path);
-  const text = bytes.toString('latin1');
+  const text = textOf(bytes);
   if (isAcpidump(text)) {
     const { tables, problems } = parseAcpidump(text);
     const problem = problems.find((one) => one.problem.startsWith('DMAR'));
@@ -222,6 +238,21 @@ function firmwareTables(path: string | undefined): FirmwareTables {
     { file: path, offset: 0 },
     'copy /sys/firmware/acpi/tables/DMAR, or save the output of acpidump',
   );
+}
+
+/**
+ * A DMAR table with its bytes, from a file as the kernel gives it or from the text of acpidump.
+ * @throws ApplicationError FORMAT when there is none in it, or one that is wrong, with its offset.
+ */
+export function readDmarFile(path: string): { readonly bytes: Uint8Array; readonly table: DmarTable } {
+  const { dmar: bytes } = firmwareTables(path);
+  if (bytes === undefined) throw fileError('no DMAR table in it', { file: path });
+  try {
+    return { bytes, table: readDmar(bytes) };
+  } catch (error) {
+    if (!(error instanceof DmarError)) throw error;
+    throw fileError(error.message, { file: path, offset: error.offset });
+  }
 }
 
 /** An address as this program writes it, or undefined. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -84,5 +84,23 @@ describe('commands on hosts', () => {
     const { code, err } = await vtdeck('groups', '--host', join(capture, 'lspci.txt.gz'), '--dmar', table);
     expect(code).toBe(2);
     expect(err).toMatch(/DMAR/);
+  });
+
+  it('a host with a DMAR that lies about its length: wrong input to whatever needs groups, and its devices are shown', async () => {
+    const folder = join(home, 'lying');
+    mkdirSync(folder);
+    copyFileSync(join(capture, 'lspci.txt.gz'), join(folder, 'lspci.txt.gz'));
+    const table = readFileSync(join(capture, 'dmar.bin'));
+    writeFileSync(join(folder, 'dmar.bin'), table.subarray(0, 60));
+    for (const words of [
+      ['host', 'show', folder],
+      ['host', 'compare', folder, folder],
+      ['groups', '--host', folder],
+    ]) {
+      const { code, err } = await vtdeck(...words);
+      expect(code).toBe(2);
+      expect(err).toContain('offset 0x4');
+    }
+    expect((await vtdeck('topology', '--host', folder)).out).toContain('00:1f.0');
   });
 });

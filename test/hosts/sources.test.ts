@@ -1,12 +1,13 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { groupsOf } from '../../hw/isolation/groups.ts';
 import { parseAcpidump } from '../../src/hosts/acpidump.ts';
 import { kernelCommandLine, qemuRootBusOrder } from '../../src/hosts/capture-files.ts';
 import { stepsToEvents } from '../../src/hosts/capture-steps.ts';
-import { loadHost } from '../../src/hosts/import.ts';
+import { loadHost, readDmarFile } from '../../src/hosts/import.ts';
 import { parseGroupListing } from '../../src/hosts/iommu-groups.ts';
 import { qemuResolver } from '../../src/hosts/qemu-devices.ts';
 import { forgetHost, importedHost, importedHostNames, keepHost } from '../../src/hosts/store.ts';
@@ -41,6 +42,20 @@ describe('acpidump', () => {
     writeFileSync(path, text);
     const { description } = loadHost(join(CAPTURE, 'lspci.txt.gz'), { dmar: path });
     expect(description.dmar).toBe(raw.toString('hex'));
+  });
+
+  it('is read packed and as Windows shells save it; so is the text of lspci', () => {
+    const raw = readFileSync(join(CAPTURE, 'dmar.bin'));
+    const packed = join(folder, 'dmar.bin.gz');
+    writeFileSync(packed, gzipSync(raw));
+    expect(readDmarFile(packed).bytes).toEqual(new Uint8Array(raw));
+    const text = gunzipSync(readFileSync(join(CAPTURE, 'lspci.txt.gz'))).toString('latin1');
+    const wide = join(folder, 'lspci.txt');
+    writeFileSync(wide, Buffer.from(`\ufeff${text.replaceAll('\n', '\r\n')}`, 'utf16le'));
+    expect(loadHost(wide).description.functions).toEqual(
+      loadHost(join(CAPTURE, 'lspci.txt.gz')).description.functions,
+    );
+    expect(loadHost(wide).problems).toEqual([]);
   });
 
   it('names a row that is missing, with its line', () => {
