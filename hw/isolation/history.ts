@@ -57,8 +57,7 @@ class Replay {
     switch (event.kind) {
       case 'virtual-functions': {
         const physical = this.machine.topology.find(event.device);
-        if (physical === undefined) return;
-        this.setVirtualFunctions(event.device, 0);
+        if (physical === undefined || !this.acceptsCount(physical, event.count)) return;
         this.setVirtualFunctions(event.device, event.count);
         for (const virtual of this.machine.topology.addVirtualFunctions(physical))
           this.formation.add(virtual);
@@ -119,6 +118,14 @@ class Replay {
   private usesKernelDma(name: string): boolean {
     const driver = this.machine.described.get(name)?.driver;
     return driver !== undefined && driver !== null && !MANAGES_DMA.has(driver);
+  }
+
+  /** sriov_numvfs_store: EBUSY while some are on, ERANGE beyond what the function can make. */
+  private acceptsCount(physical: PciDevice, count: number): boolean {
+    if (count === 0) return true;
+    const capability = physical.extendedCapability(SRIOV);
+    if (capability === undefined || count > physical.read(capability + 0x0e, 2)) return false;
+    return !this.machine.topology.devices.some((one) => one.physicalFunction === physical);
   }
 
   /** sriov_numvfs: off first, then the count and on. Hardware makes the functions. */

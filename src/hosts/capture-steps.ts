@@ -21,15 +21,23 @@ const ADDRESS = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/i;
  */
 export function stepsToEvents(
   script: string,
-  resolve: (name: { id?: string; bus?: string }) => string | undefined = () => undefined,
+  resolve: (name: PlugName) => string | undefined = () => undefined,
 ): HostEvent[] {
   const verbs = new Map<string, Verb>();
   const events: HostEvent[] = [];
   let pending: PendingPlug | undefined;
+  /** Where devices went that QMP added, by their ids. */
+  const places = new Map<string, string>();
+  const happened = (plug: PendingPlug, device: string): void => {
+    events.push({ kind: plug.kind, device });
+    if (plug.kind === 'plug' && plug.id !== undefined) places.set(plug.id, device);
+  };
   // The name of what QMP added or took is told by the wait for it that follows, else by the QEMU command line.
   const settle = (): void => {
-    const device = pending === undefined || pending.told ? undefined : resolve(pending);
-    if (pending !== undefined && device !== undefined) events.push({ kind: pending.kind, device });
+    if (pending !== undefined && !pending.told) {
+      const device = places.get(pending.id ?? '') ?? resolve(pending);
+      if (device !== undefined) happened(pending, device);
+    }
     pending = undefined;
   };
   for (const line of topLevelLines(script, verbs)) {
@@ -46,7 +54,7 @@ export function stepsToEvents(
     const waited = /\b(absent|present)\s+(\S+)/.exec(line);
     if (waited === null || pending === undefined || !ADDRESS.test(waited[2])) continue;
     if ((pending.kind === 'unplug') === (waited[1] === 'absent')) {
-      events.push({ kind: pending.kind, device: waited[2].toLowerCase() });
+      happened(pending, waited[2].toLowerCase());
       pending.told = true;
     }
   }
@@ -54,10 +62,16 @@ export function stepsToEvents(
   return events;
 }
 
-interface PendingPlug {
-  readonly kind: 'plug' | 'unplug';
+/** What QMP says of a device: its id, and for a new one where it goes. */
+export interface PlugName {
   readonly id?: string;
   readonly bus?: string;
+  /** `5`, `0x5`, `05.0`: the slot on the bus; absent: the first. */
+  readonly addr?: string;
+}
+
+interface PendingPlug extends PlugName {
+  readonly kind: 'plug' | 'unplug';
   /** A wait named the address. */
   told: boolean;
 }
@@ -68,7 +82,8 @@ function plugOf(line: string): PendingPlug | undefined {
   if (verb === null) return undefined;
   const id = /"id":\s*"([^"]+)"/.exec(line)?.[1];
   const bus = /"bus":\s*"([^"]+)"/.exec(line)?.[1];
-  return { kind: verb[1] === 'add' ? 'plug' : 'unplug', id, bus, told: false };
+  const addr = /"addr":\s*"?([0-9a-fx.]+)/i.exec(line)?.[1];
+  return { kind: verb[1] === 'add' ? 'plug' : 'unplug', id, bus, addr, told: false };
 }
 
 /** Lines outside functions, split at `;` and `&&`; function bodies are looked at for what they write. */

@@ -1,11 +1,23 @@
 /** Where the devices of a QEMU command line sit, as far as bridges of the host tell. */
 import { type HostDescription, parsePciAddress } from '../../hw/index.ts';
+import type { PlugName } from './capture-steps.ts';
 
 interface QemuDevice {
   readonly id: string | undefined;
   readonly bus: string | undefined;
   readonly device: number;
   readonly function: number;
+  /** Number of the root bus that an expander makes. */
+  readonly busNumber: number | undefined;
+}
+
+/** `addr=3.1`, in hex; the first slot unless told. */
+function placeOf(text: string | undefined): { device: number; function: number } {
+  const place = /^(?:0x)?([0-9a-f]+)(?:\.([0-7]))?$/i.exec(text ?? '0');
+  return {
+    device: place === null ? 0 : Number.parseInt(place[1], 16),
+    function: Number(place?.[2] ?? 0),
+  };
 }
 
 /** `-device nvme,id=d1,bus=rp1,addr=3.1` */
@@ -18,12 +30,12 @@ function devicesOf(commandLine: string): QemuDevice[] {
         .slice(1)
         .map((word) => word.split('=') as [string, string]),
     );
-    const place = /^(?:0x)?([0-9a-f]+)(?:\.([0-7]))?$/i.exec(properties.get('addr') ?? '0');
+    const expander = properties.get('bus_nr');
     found.push({
       id: properties.get('id'),
       bus: properties.get('bus'),
-      device: place === null ? 0 : Number.parseInt(place[1], 16),
-      function: Number(place?.[2] ?? 0),
+      ...placeOf(properties.get('addr')),
+      busNumber: expander === undefined ? undefined : Number(expander),
     });
   }
   return found;
@@ -33,7 +45,7 @@ function devicesOf(commandLine: string): QemuDevice[] {
 export function qemuResolver(
   commandLine: string,
   description: HostDescription,
-): (name: { id?: string; bus?: string }) => string | undefined {
+): (name: PlugName) => string | undefined {
   const devices = devicesOf(commandLine);
   const secondary = new Map<string, number>();
   for (const one of description.functions) {
@@ -47,6 +59,7 @@ export function qemuResolver(
     if (name === undefined || /^pcie?\.0$/.test(name)) return 0;
     const bridge = devices.find((device) => device.id === name);
     if (bridge === undefined || depth > 32) return undefined;
+    if (bridge.busNumber !== undefined) return bridge.busNumber;
     const address = addressOf(bridge, depth + 1);
     return address === undefined ? undefined : secondary.get(address);
   };
@@ -54,14 +67,14 @@ export function qemuResolver(
     const bus = busNumber(device.bus, depth);
     return bus === undefined ? undefined : `0000:${hex(bus)}:${hex(device.device)}.${device.function}`;
   };
-  return ({ id, bus }) => {
+  return ({ id, bus, addr }) => {
     const known = id === undefined ? undefined : devices.find((device) => device.id === id);
     const address =
       known !== undefined
         ? addressOf(known, 0)
         : bus === undefined
           ? undefined
-          : addressOf({ id, bus, device: 0, function: 0 }, 0);
+          : addressOf({ id, bus, ...placeOf(addr), busNumber: undefined }, 0);
     return address !== undefined && parsePciAddress(address) !== undefined ? address : undefined;
   };
 }

@@ -160,6 +160,37 @@ qmp '{"execute":"device_add","arguments":{"driver":"nvme","id":"d2","bus":"rp1"}
     ]);
   });
 
+  it('QMP tells the slot of a new device, an expander its root bus, and an id is remembered', () => {
+    const qemu =
+      '-device pxb-pcie,id=x1,bus=pcie.0,addr=1c.0,bus_nr=104 -device pci-bridge,id=br,bus=pcie.0,addr=5 -device pcie-root-port,id=rp,bus=x1,addr=0 ';
+    const host = machineOf([
+      { at: '00:05.0', buses: [3, 3] },
+      { at: '68:00.0', port: 4, buses: [0x69, 0x69] },
+    ]);
+    const add = (id: string, bus: string, more = ''): string =>
+      `qmp '{"execute":"device_add","arguments":{"driver":"e1000","id":"${id}","bus":"${bus}"${more}}}'\n`;
+    const script = `${add('d1', 'br', ',"addr":"0x6"')}${add('d2', 'rp')}qmp '{"execute":"device_del","arguments":{"id":"d1"}}'\n`;
+    expect(stepsToEvents(script, qemuResolver(qemu, host))).toEqual([
+      { kind: 'plug', device: '0000:03:06.0' },
+      { kind: 'plug', device: '0000:69:00.0' },
+      { kind: 'unplug', device: '0000:03:06.0' },
+    ]);
+  });
+
+  it('virtual functions are not changed while some are on, nor made beyond the total (sriov_numvfs_store)', () => {
+    const plans = [
+      { at: '00:02.0', port: 4, buses: [1, 2] as [number, number], acs: ISOLATING },
+      { at: '01:00.0', port: 0, sriov: { total: 4, count: 2, offset: 0x80, stride: 1 } },
+    ];
+    const set = (count: number) => ({ kind: 'virtual-functions' as const, device: '0000:01:00.0', count });
+    const made = (...counts: number[]): number =>
+      groupsOf(machineOf(plans, { history: counts.map(set) })).groups.flatMap((one) => one.devices).length -
+      2;
+    expect(made(2, 3)).toBe(2);
+    expect(made(2, 0, 3)).toBe(3);
+    expect(made(5)).toBe(0);
+  });
+
   it('numbers: the lowest free one is given first; a plugged device comes last', () => {
     const functions = [{ at: '00:01.0' }, { at: '00:02.0' }, { at: '00:03.0' }].map(functionOf);
     const base = machineOf([], { functions });
