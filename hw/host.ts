@@ -157,7 +157,7 @@ export class Host extends HostQuestions implements HostOperations {
   }
 
   addMemory(machine: string, bytes: bigint): void {
-    this.machines.get(machine).addMemory(bytes);
+    this.machines.addMemory(machine, bytes);
   }
 
   removeMemory(machine: string): void {

@@ -87,14 +87,7 @@ export class Machines {
         `kernel ${this.kernel.profile.version} has no /dev/iommu`,
         'Boot a kernel since 6.2, or use containers and groups.',
       );
-    const most = BigInt(this.kernel.allocator.freeFrames + this.kernel.allocator.usedFrames) * 4096n;
-    if (memoryBytes > most)
-      throw new KernelError(
-        'ENOMEM',
-        'more memory than the host has',
-        `${memoryBytes} bytes are more than the ${most} of the host`,
-        'Give the machine less memory.',
-      );
+    this.refuseMore(memoryBytes);
     const machine = new Machine(definition, this.system, this.created);
     machine.start();
     this.created += 1;
@@ -111,6 +104,24 @@ export class Machines {
   }
 
   /** Starts it; its PCI functions are bound to vfio-pci first. @throws KernelError: nothing has changed then. */
+  /** Plugs memory into a machine. @throws KernelError ENOMEM: more than the host has; and as Machine.addMemory. */
+  addMemory(name: string, bytes: bigint): void {
+    const machine = this.get(name);
+    this.refuseMore(machine.memoryBytes + bytes);
+    machine.addMemory(bytes);
+  }
+
+  private refuseMore(memoryBytes: bigint): void {
+    const most = BigInt(this.kernel.allocator.freeFrames + this.kernel.allocator.usedFrames) * 4096n;
+    if (memoryBytes > most)
+      throw new KernelError(
+        'ENOMEM',
+        'more memory than the host has',
+        `${memoryBytes} bytes are more than the ${most} of the host`,
+        'Give the machine less memory.',
+      );
+  }
+
   start(name: string): void {
     const machine = this.get(name);
     const bound: Device[] = [];

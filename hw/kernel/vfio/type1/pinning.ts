@@ -168,6 +168,11 @@ function findRun(domain: IommuDomain, page: number, end: number): boolean {
   return run.count > 0;
 }
 
+/** Runs that wait for one flush of the IOTLB before their frames are let go (VFIO_IOMMU_TLB_SYNC_MAX). */
+const RUNS_PER_FLUSH = 512;
+/** Pages and frames of the runs that wait, three numbers each: first page, first frame, pages. */
+const waiting = new Float64Array(3 * RUNS_PER_FLUSH);
+
 /** Takes pages [first, end) of a mapping out of all domains and unpins them; the number of real pages. */
 function unmapRange(state: Type1State, slot: number, first: number, end: number, account: boolean): number {
   const [source, ...others] = state.domains;
@@ -175,17 +180,38 @@ function unmapRange(state: Type1State, slot: number, first: number, end: number,
   for (const { domain } of others) unmapPages(domain, first, end - first);
   let unlocked = 0;
   for (let page = first; page < end; ) {
-    if (!findRun(source.domain, page, end)) {
+    let runs = 0;
+    let next = page;
+    for (; runs < RUNS_PER_FLUSH && next < end && findRun(source.domain, next, end); runs += 1) {
+      waiting[3 * runs] = next;
+      waiting[3 * runs + 1] = run.frame;
+      waiting[3 * runs + 2] = run.count;
+      next += run.count;
+    }
+    if (runs === 0) {
       page += 1;
       continue;
     }
-    const { frame, count } = run;
-    const unmapped = source.domain.unmap(page as Page, count);
-    if (unmapped === 0) break;
-    unlocked += unpinChunk(state, slot, page, frame, unmapped, account);
-    page += unmapped;
+    const reached = unmapUpTo(source.domain, page, next);
+    for (let index = 0; index < 3 * runs && waiting[index] < reached; index += 3) {
+      const count = Math.min(waiting[index + 2], reached - waiting[index]);
+      unlocked += unpinChunk(state, slot, waiting[index], waiting[index + 1], count, account);
+    }
+    if (reached < next) break;
+    page = next;
   }
   return unlocked;
+}
+
+/** Unmaps pages without gaps; where it got to. */
+function unmapUpTo(domain: IommuDomain, first: number, end: number): number {
+  let page = first;
+  while (page < end) {
+    const unmapped = domain.unmap(page as Page, end - page);
+    if (unmapped === 0) break;
+    page += unmapped;
+  }
+  return Math.min(page, end);
 }
 
 /** Unmaps pages that may have gaps. */
