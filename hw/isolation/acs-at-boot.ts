@@ -10,8 +10,13 @@ import type { ScannedMachine } from './machine.ts';
  */
 export function applyAcs(description: HostDescription, machine: ScannedMachine, requested: boolean): boolean {
   const state = description.iommu?.state;
-  if (state === 'on' || state === 'unknown' || state === 'off') return false;
+  const asLinuxLeft = state === 'on' || state === 'unknown' || state === 'off';
+  // What was removed before the capture has no registers that Linux left.
+  const former = new Set(description.formerFunctions?.map((one) => one.address));
+  if (asLinuxLeft && former.size === 0) return false;
   const options = acsOptions(commandLineWords(description.kernelCommandLine ?? ''));
-  for (const device of machine.topology.devices) enableAcs(device, requested, options);
-  return true;
+  for (const device of machine.topology.devices) {
+    if (!asLinuxLeft || former.has(device.name)) enableAcs(device, requested, options);
+  }
+  return !asLinuxLeft;
 }

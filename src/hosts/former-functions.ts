@@ -1,14 +1,18 @@
 /** Functions that a capture no longer holds but that had a group when the machine was up. */
 import {
+  Acs,
+  bridgeConfiguration,
   capability,
   Express,
   endpointConfiguration,
   type FunctionDescription,
   formatPciAddress,
   type HostDescription,
+  type PlacedCapability,
   parsePciAddress,
 } from '../../hw/index.ts';
 import { hexOf } from './lspci.ts';
+import type { QemuDevice } from './qemu-devices.ts';
 
 /** Root buses of segment 0 by number: present, and behind no bridge. */
 export function rootBusNumbers(functions: readonly FunctionDescription[]): number[] {
@@ -36,38 +40,211 @@ function secondaryBus(one: FunctionDescription): number | undefined {
   return (byteAt(one, 0x0e) & 0x7f) === 1 ? byteAt(one, 0x19) : undefined;
 }
 
+/** What stands for a QEMU device that is gone: what matters to groups, and no more. */
+interface Stand {
+  readonly ids?: readonly [number, number];
+  /** Express port type of a bridge; absent: a conventional one. */
+  readonly port?: number;
+  readonly acs?: boolean;
+}
+
+/** Bridges by QEMU driver. */
+const BRIDGES: Readonly<Record<string, Stand>> = {
+  'pcie-root-port': { port: 4, acs: true },
+  'cxl-rp': { port: 4, acs: true },
+  ioh3420: { port: 4 },
+  'x3130-upstream': { port: 5 },
+  'cxl-upstream': { port: 5 },
+  'xio3130-downstream': { port: 6 },
+  'cxl-downstream': { port: 6 },
+  'pcie-pci-bridge': { port: 7 },
+  'pci-bridge': {},
+  'i82801b11-bridge': { ids: [0x8086, 0x244e] },
+};
+
+/** Endpoints that Linux knows to keep apart: by vendor as integrated endpoints, by device elsewhere. */
+const KNOWN_ENDPOINTS: Readonly<Record<string, Stand>> = {
+  e1000e: { ids: [0x8086, 0x10d3] },
+  igb: { ids: [0x8086, 0x10c9] },
+};
+
 /**
- * Stands for a function that is gone: an endpoint without ACS, PCI Express where its bus is one. Nothing more is known of
- * it, and nothing more matters for the numbers of the others.
+ * Stands for functions that are gone by the time of the capture, so that the others get the numbers they had. What they
+ * were tells the QEMU command line: a bridge takes all behind it with it, on buses numbered after those before it.
+ * Without it, an endpoint without ACS.
+ * @param former addresses as events name them
  */
-export function formerFunction(
-  address: string,
+export function formerFunctions(
   former: readonly string[],
   description: HostDescription,
+  devices: readonly QemuDevice[],
 ): FunctionDescription[] {
-  const at = parsePciAddress(address);
-  if (at === undefined) return [];
-  const slot = address.slice(0, -2);
-  const mates = [...former, ...description.functions.map((one) => one.address)].filter(
-    (other) => other !== address && other.startsWith(slot),
-  );
-  const behindPort = description.functions.some((one) => {
-    const bridge = parsePciAddress(one.address);
-    return bridge?.segment === at.segment && secondaryBus(one) === at.bus;
+  return new FormerFunctions(former, description, devices).all();
+}
+
+class FormerFunctions {
+  private readonly former: readonly string[];
+  private readonly description: HostDescription;
+  private readonly devices: readonly QemuDevice[];
+  private readonly made = new Map<string, FunctionDescription>();
+  /** The id of the QEMU bus by bus number. */
+  private readonly buses = new Map<number, string>();
+  /** Bridges by bus: devfn and last bus number behind. */
+  private readonly bridges = new Map<number, { devfn: number; last: number }[]>();
+
+  constructor(former: readonly string[], description: HostDescription, devices: readonly QemuDevice[]) {
+    this.former = [...former].sort();
+    this.description = description;
+    this.devices = devices;
+    for (const one of description.functions) {
+      const at = parsePciAddress(one.address);
+      if (at !== undefined && secondaryBus(one) !== undefined) {
+        this.noteBridge(at.bus, at.device * 8 + at.function, byteAt(one, 0x1a));
+      }
+    }
+    this.nameBuses();
+  }
+
+  /** Root buses, then what hangs on them, as far as bridges are still there. */
+  private nameBuses(): void {
+    this.buses.set(0, 'pcie.0');
+    for (const one of this.devices) {
+      if (one.busNumber !== undefined && one.id !== undefined) this.buses.set(one.busNumber, one.id);
+    }
+    for (const [bus, id] of this.buses) {
+      for (const child of this.childrenOf(id)) {
+        const name = addressText(bus, child);
+        const present = this.description.functions.find((one) => one.address === name);
+        const secondary = present === undefined ? undefined : secondaryBus(present);
+        if (secondary !== undefined && child.id !== undefined) this.buses.set(secondary, child.id);
+      }
+    }
+  }
+
+  private noteBridge(bus: number, devfn: number, last: number): void {
+    this.bridges.set(bus, [...(this.bridges.get(bus) ?? []), { devfn, last }]);
+  }
+
+  private childrenOf(bus: string): QemuDevice[] {
+    const slots = (one: QemuDevice): number => one.device * 8 + one.function;
+    const children = this.devices.filter((one) => one.bus === bus && one.busNumber === undefined);
+    return children.sort((a, b) => slots(a) - slots(b));
+  }
+
+  all(): FunctionDescription[] {
+    for (const address of this.former) {
+      const at = parsePciAddress(address);
+      if (at === undefined || this.made.has(address)) continue;
+      const device = this.childrenOf(this.buses.get(at.bus) ?? '').find(
+        (one) => one.device === at.device && one.function === at.function,
+      );
+      this.make(address, device);
+    }
+    return [...this.made.values()];
+  }
+
+  /** Returns the last bus number that it takes. */
+  private make(address: string, device: QemuDevice | undefined): number {
+    const at = parsePciAddress(address);
+    if (at === undefined) return 0;
+    const stand = BRIDGES[device?.driver ?? ''];
+    if (stand === undefined) {
+      this.put(
+        address,
+        endpointBytes(this.header(address), KNOWN_ENDPOINTS[device?.driver ?? ''], this.behind(at.bus)),
+      );
+      return at.bus;
+    }
+    const devfn = at.device * 8 + at.function;
+    const before = (this.bridges.get(at.bus) ?? []).filter((one) => one.devfn < devfn);
+    const secondary = Math.max(at.bus, ...before.map((one) => one.last)) + 1;
+    const children = this.childrenOf(device?.id ?? '');
+    if (device?.id !== undefined) this.buses.set(secondary, device.id);
+    // Known as a bus with a bridge above it before its children ask.
+    const buses = { secondaryBus: secondary, subordinateBus: secondary };
+    this.put(address, bridgeBytes(this.header(address), stand, buses));
+    let last = secondary;
+    for (const child of children) last = Math.max(last, this.make(addressText(secondary, child), child));
+    this.put(address, bridgeBytes(this.header(address), stand, { ...buses, subordinateBus: last }));
+    this.noteBridge(at.bus, devfn, last);
+    return last;
+  }
+
+  private put(address: string, bytes: Uint8Array): void {
+    this.made.set(address, {
+      address,
+      config: hexOf(bytes),
+      configSize: bytes.length as 256 | 4096,
+      name: 'a device that was removed before the capture',
+      vendorId: bytes[0] | (bytes[1] << 8),
+      deviceId: bytes[2] | (bytes[3] << 8),
+    });
+  }
+
+  private behind(bus: number): boolean {
+    return [...this.description.functions, ...this.made.values()].some((one) => secondaryBus(one) === bus);
+  }
+
+  private header(address: string): { vendorId: number; deviceId: number; multifunction: number } {
+    const at = parsePciAddress(address);
+    const slot = address.slice(0, -2);
+    const others = [...this.former, ...this.description.functions.map((one) => one.address)];
+    const planned = this.childrenOf(this.buses.get(at?.bus ?? -1) ?? '').filter(
+      (one) => one.device === at?.device,
+    );
+    const shared =
+      planned.length > 1 || others.some((other) => other !== address && other.startsWith(`${slot}.`));
+    return { vendorId: 0xfffe, deviceId: 0, multifunction: shared ? 1 : 0 };
+  }
+}
+
+function addressText(bus: number, device: QemuDevice): string {
+  return formatPciAddress({ segment: 0, bus, device: device.device, function: device.function });
+}
+
+interface FormerHeader {
+  readonly vendorId: number;
+  readonly deviceId: number;
+  readonly multifunction: number;
+}
+
+function identified(header: FormerHeader, stand: Stand | undefined): FormerHeader {
+  return stand?.ids === undefined ? header : { ...header, vendorId: stand.ids[0], deviceId: stand.ids[1] };
+}
+
+function bridgeBytes(
+  header: FormerHeader,
+  stand: Stand,
+  buses: { secondaryBus: number; subordinateBus: number },
+): Uint8Array {
+  const capabilities: PlacedCapability[] = [];
+  if (stand.port !== undefined) capabilities.push(capability(Express, { version: 2, portType: stand.port }));
+  if (stand.acs === true) {
+    capabilities.push(
+      capability(Acs, {
+        sourceValidation: 1,
+        requestRedirect: 1,
+        completionRedirect: 1,
+        upstreamForwarding: 1,
+        sourceValidationEnable: 1,
+        requestRedirectEnable: 1,
+        completionRedirectEnable: 1,
+        upstreamForwardingEnable: 1,
+      }),
+    );
+  }
+  return bridgeConfiguration({
+    header: { ...identified(header, stand), ...buses, baseClass: 0x06, subClass: 0x04 },
+    capabilities,
+    size: stand.acs === true ? 4096 : 256,
   });
-  const bytes = endpointConfiguration({
-    header: { vendorId: 0xfffe, deviceId: 0, baseClass: 0xff, multifunction: mates.length > 0 ? 1 : 0 },
-    capabilities: behindPort ? [capability(Express, { version: 2, portType: 0 })] : [],
+}
+
+function endpointBytes(header: FormerHeader, stand: Stand | undefined, behindPort: boolean): Uint8Array {
+  const express = behindPort || stand !== undefined;
+  return endpointConfiguration({
+    header: { ...identified(header, stand), baseClass: 0xff },
+    capabilities: express ? [capability(Express, { version: 2, portType: behindPort ? 0 : 9 })] : [],
     size: 256,
   });
-  return [
-    {
-      address: formatPciAddress(at),
-      config: hexOf(bytes),
-      configSize: 256,
-      name: 'a device that was removed before the capture',
-      vendorId: 0xfffe,
-      deviceId: 0,
-    },
-  ];
 }

@@ -25,10 +25,10 @@ import {
   unitRegisters,
 } from './capture-files.ts';
 import { stepsToEvents } from './capture-steps.ts';
-import { formerFunction, rootBusNumbers } from './former-functions.ts';
+import { formerFunctions, rootBusNumbers } from './former-functions.ts';
 import { type GroupListing, parseGroupListing } from './iommu-groups.ts';
 import { hexOf, importLspci } from './lspci.ts';
-import { qemuResolver } from './qemu-devices.ts';
+import { devicesOf, qemuResolver } from './qemu-devices.ts';
 import { parseHostDescription } from './schema.ts';
 import { importedHost, importedHostNames } from './store.ts';
 
@@ -181,9 +181,7 @@ function addHistory(description: HostDescription, steps: string | undefined, qem
       former.add(event.device);
   }
   if (former.size === 0) return;
-  description.formerFunctions = [...former].flatMap((address) =>
-    formerFunction(address, [...former], description),
-  );
+  description.formerFunctions = formerFunctions([...former], description, devicesOf(qemu ?? ''));
 }
 
 function readText(path: string): string {

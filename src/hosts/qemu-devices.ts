@@ -2,7 +2,10 @@
 import { type HostDescription, parsePciAddress } from '../../hw/index.ts';
 import type { PlugName } from './capture-steps.ts';
 
-interface QemuDevice {
+/** One `-device` of a QEMU command line. */
+export interface QemuDevice {
+  /** `pcie-root-port`, `nvme`, … */
+  readonly driver: string;
   readonly id: string | undefined;
   readonly bus: string | undefined;
   readonly device: number;
@@ -20,8 +23,8 @@ function placeOf(text: string | undefined): { device: number; function: number }
   };
 }
 
-/** `-device nvme,id=d1,bus=rp1,addr=3.1` */
-function devicesOf(commandLine: string): QemuDevice[] {
+/** The devices of a command line: `-device nvme,id=d1,bus=rp1,addr=3.1`. */
+export function devicesOf(commandLine: string): QemuDevice[] {
   const found: QemuDevice[] = [];
   for (const [, words] of commandLine.matchAll(/-device\s+(\S+)/g)) {
     const properties = new Map(
@@ -32,6 +35,7 @@ function devicesOf(commandLine: string): QemuDevice[] {
     );
     const expander = properties.get('bus_nr');
     found.push({
+      driver: words.split(',')[0],
       id: properties.get('id'),
       bus: properties.get('bus'),
       ...placeOf(properties.get('addr')),
@@ -74,7 +78,7 @@ export function qemuResolver(
         ? addressOf(known, 0)
         : bus === undefined
           ? undefined
-          : addressOf({ id, bus, ...placeOf(addr), busNumber: undefined }, 0);
+          : addressOf({ driver: '', id, bus, ...placeOf(addr), busNumber: undefined }, 0);
     return address !== undefined && parsePciAddress(address) !== undefined ? address : undefined;
   };
 }

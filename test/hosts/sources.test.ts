@@ -7,9 +7,10 @@ import { groupsOf } from '../../hw/isolation/groups.ts';
 import { parseAcpidump } from '../../src/hosts/acpidump.ts';
 import { kernelCommandLine, qemuRootBusOrder } from '../../src/hosts/capture-files.ts';
 import { stepsToEvents } from '../../src/hosts/capture-steps.ts';
+import { formerFunctions } from '../../src/hosts/former-functions.ts';
 import { loadHost, readDmarFile } from '../../src/hosts/import.ts';
 import { parseGroupListing } from '../../src/hosts/iommu-groups.ts';
-import { qemuResolver } from '../../src/hosts/qemu-devices.ts';
+import { devicesOf, qemuResolver } from '../../src/hosts/qemu-devices.ts';
 import { forgetHost, importedHost, importedHostNames, keepHost } from '../../src/hosts/store.ts';
 import { scanSysfs } from '../../src/hosts/sysfs.ts';
 import { functionOf, ISOLATING, machineOf } from '../support/pci-machine.ts';
@@ -174,6 +175,47 @@ qmp '{"execute":"device_add","arguments":{"driver":"nvme","id":"d2","bus":"rp1"}
       { kind: 'plug', device: '0000:03:06.0' },
       { kind: 'plug', device: '0000:69:00.0' },
       { kind: 'unplug', device: '0000:03:06.0' },
+    ]);
+  });
+
+  it('a removed bridge took all behind it: the others keep the numbers that they had beside them', () => {
+    const qemu = [
+      'pcie-root-port,id=rp1,bus=pcie.0,addr=2.0',
+      'pcie-root-port,id=rp2,bus=pcie.0,addr=3.0',
+      'x3130-upstream,id=su,bus=rp2',
+      'xio3130-downstream,id=sd0,bus=su,addr=0.0',
+      'xio3130-downstream,id=sd1,bus=su,addr=1.0',
+      'nvme,bus=sd0',
+      'edu,bus=sd1',
+      'pcie-root-port,id=rp3,bus=pcie.0,addr=4.0',
+      'nvme,bus=rp1',
+      'nvme,bus=rp3',
+    ].map((device) => `  -device ${device}\n`);
+    const plans = [
+      { at: '00:02.0', port: 4, buses: [1, 1] as [number, number], acs: ISOLATING },
+      { at: '00:04.0', port: 4, buses: [6, 6] as [number, number], acs: ISOLATING },
+      { at: '01:00.0', port: 0 },
+      { at: '06:00.0', port: 0 },
+    ];
+    const present = machineOf(plans);
+    const former = formerFunctions(['0000:00:03.0'], present, devicesOf(qemu.join('')));
+    expect(former.map((one) => one.address).sort()).toEqual([
+      '0000:00:03.0',
+      '0000:02:00.0',
+      '0000:03:00.0',
+      '0000:03:01.0',
+      '0000:04:00.0',
+      '0000:05:00.0',
+    ]);
+    const history = [{ kind: 'remove' as const, device: '0000:00:03.0' }];
+    const { groups } = groupsOf(machineOf(plans, { formerFunctions: former, history }));
+    // 00:02.0, the port that is gone, 00:04.0; then 01:00.0; the upstream port and two downstream ports with what is
+    // behind them; then 06:00.0.
+    expect(groups.map((group) => [group.id, group.devices[0]])).toEqual([
+      [0, '0000:00:02.0'],
+      [2, '0000:00:04.0'],
+      [3, '0000:01:00.0'],
+      [7, '0000:06:00.0'],
     ]);
   });
 
