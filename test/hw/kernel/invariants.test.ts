@@ -20,6 +20,9 @@ import { registers } from '../../../hw/vtd/registers.ts';
 import { type DeviceName, frame, page, SmallHost } from './small-host.ts';
 
 const SEQUENCES = Number(process.env.VTDECK_SEQUENCES ?? 20);
+/** The same sequences each time in the short run; others each time in the long one. */
+const SEED = process.env.VTDECK_SEQUENCES === undefined ? { seed: 20180724 } : {};
+const TIMEOUT = 60_000 + SEQUENCES * 300;
 const RW = IommuProt.read | IommuProt.write;
 const NAMES: readonly DeviceName[] = ['A', 'B', 'C', 'M0', 'M1', 'P0', 'P1', 'usb'];
 const TAGGING: readonly DeviceName[] = ['A', 'B'];
@@ -228,11 +231,15 @@ class Run {
     );
     if (this.old && mapped.includes(false)) return;
     const gone = new Set<number>();
+    let cut = false;
     domain.table.forEachLeaf((first, { level }) => {
       const span = 512 ** (level - 1);
-      if (first < at + count && first + span > at)
-        for (let each = first; each < first + span; each += 1) gone.add(each);
+      if (first >= at + count || first + span <= at) return;
+      cut ||= first < at || first + span > at + count;
+      for (let each = first; each < first + span; each += 1) gone.add(each);
     });
+    // Nor do they cut a large page: 5.15 would leave it, and take as many pages behind it.
+    if (this.old && cut) return;
     domain.unmap(page(at), count);
     for (const each of gone) this.believed.mapped.delete(`${number}/${each}`);
   }
@@ -447,12 +454,16 @@ describe.each([
   ['5.15', { firstLevelTranslation: 0 }],
   ['5.15', { firstLevelTranslation: 0, cachingMode: 1 }],
 ] as const)('random sequences on %s with %o', (profile, unit) => {
-  it('keep devices apart, counts true, and end where they began', () => {
-    fc.assert(
-      fc.property(sequence, fc.nat(1000), (operations, order) => check(profile, unit, operations, order)),
-      { numRuns: SEQUENCES },
-    );
-  });
+  it(
+    'keep devices apart, counts true, and end where they began',
+    () => {
+      fc.assert(
+        fc.property(sequence, fc.nat(1000), (operations, order) => check(profile, unit, operations, order)),
+        { numRuns: SEQUENCES, ...SEED },
+      );
+    },
+    TIMEOUT,
+  );
 });
 
 describe('random sequences on random hosts', () => {
@@ -484,15 +495,19 @@ describe('random sequences on random hosts', () => {
             processAddressSpaceIds: 0,
           }),
     }));
-  it('keep devices apart, counts true, and end where they began', () => {
-    const profile = fc.constantFrom('5.15' as const, '6.1' as const, '7.2' as const);
-    fc.assert(
-      fc.property(profile, unit, sequence, fc.nat(1000), (name, capabilities, operations, order) => {
-        // First level without a flush that fits is a defect of 5.15 that has a name; it is not drawn here.
-        const safe = name === '5.15' ? { ...capabilities, firstLevelTranslation: 0 } : capabilities;
-        check(name, safe, operations, order);
-      }),
-      { numRuns: SEQUENCES * 2 },
-    );
-  });
+  it(
+    'keep devices apart, counts true, and end where they began',
+    () => {
+      const profile = fc.constantFrom('5.15' as const, '6.1' as const, '7.2' as const);
+      fc.assert(
+        fc.property(profile, unit, sequence, fc.nat(1000), (name, capabilities, operations, order) => {
+          // First level without a flush that fits is a defect of 5.15 that has a name; it is not drawn here.
+          const safe = name === '5.15' ? { ...capabilities, firstLevelTranslation: 0 } : capabilities;
+          check(name, safe, operations, order);
+        }),
+        { numRuns: SEQUENCES * 2, ...SEED },
+      );
+    },
+    TIMEOUT,
+  );
 });
