@@ -87,7 +87,7 @@ export class VfioPciOperations implements VfioDeviceOperations {
 
   regionInfo(index: number): RegionInfo {
     const offset = BigInt(index) << 40n;
-    if (index < ROM_REGION) return { ...this.barInfo(index), offset };
+    if (index >= 0 && index < ROM_REGION) return { ...this.barInfo(index), offset };
     if (index === ROM_REGION) {
       const size = this.regions[ROM_REGION].sizeBytes;
       return { flags: size === 0 ? 0 : RegionFlag.read, sizeBytes: BigInt(size), offset };

@@ -119,6 +119,17 @@ describe('VFIO_DEVICE_PCI_HOT_RESET (vfio_pci_core.c)', () => {
   });
 });
 
+describe('VFIO_DEVICE_GET_REGION_INFO, _GET_IRQ_INFO, _SET_IRQS (vfio_pci_core.c)', () => {
+  it.each([-1, 9, 255, 0x7fffffff, 0xffffffff])('EINVAL for region and interrupt %d', (index) => {
+    const lab = new VfioLab();
+    const [{ file }] = opened(lab, 'A0');
+    expect(errnoOf(() => file.regionInfo(index, 32))).toBe('EINVAL');
+    expect(errnoOf(() => file.irqInfo(index, 16))).toBe('EINVAL');
+    expect(errnoOf(() => file.setIrq(index, 0, true))).toBe('EINVAL');
+    expect(errnoOf(() => file.setIrq(1, index, true))).toBe('EINVAL');
+  });
+});
+
 describe('VFIO_DEVICE_FEATURE (vfio_main.c, vfio_pci_core.c)', () => {
   const { get, set, probe } = FeatureFlag;
 
