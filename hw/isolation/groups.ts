@@ -6,6 +6,7 @@ import type { HostDescription } from '../host-description.ts';
 import { GroupFormation } from '../kernel/iommu/grouping-formation.ts';
 import type { GroupingReason } from '../kernel/iommu/grouping-reasons.ts';
 import type { AcsContext } from '../kernel/pci/acs.ts';
+import { hasHiddenProxyIds } from '../kernel/pci/dma-alias-quirks.ts';
 import { applyAcs } from './acs-at-boot.ts';
 import { coverageOf } from './coverage.ts';
 import { formWithHistory } from './history.ts';
@@ -114,7 +115,7 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
     groups,
     ungrouped,
     unknown: [...uncertain, ...unreadable(description, optimistic.machine)],
-    assumptions: optimistic.assumptions,
+    assumptions: [...optimistic.assumptions, ...hiddenProxies(optimistic.machine)],
     problems: [...optimistic.machine.problems, ...optimistic.warnings],
   };
 }
@@ -205,6 +206,16 @@ function openReports(
     answers.set(ifOpen[0], answer);
     return { device, ...answer };
   });
+}
+
+/** Bridges between hosts whose requester ids only their memory tells, where others sit on their bus. */
+function hiddenProxies(machine: ScannedMachine): string[] {
+  return machine.topology.devices
+    .filter((device) => device.bus.devices.length > 1 && hasHiddenProxyIds(device))
+    .map(
+      (device) =>
+        `${device.name}: the proxy ids of this non-transparent bridge are not in the source; taken as none that a device beside it has.`,
+    );
 }
 
 /** Functions of the description that the scan could not reach. */

@@ -37,6 +37,11 @@ const VISUAL_COMPUTE = new Set(ids(0x8086, [0x2954, 0x2955, 0x2956, 0x2958, 0x29
 /** PLX non-transparent bridges: any devfn. */
 const PLX_NTB = new Set(ids(0x10b5, [0x87b0, 0x87b1]));
 
+/** Switchtec switches of generation 3 to 5, by what follows 85, 40 to 45 and 50 to 55 in the device id. */
+const SWITCHTEC_PORTS = new Set([0x28, 0x36, 0x52, 0x68, 0x84, 0x00]);
+/** Narrow forms of generation 4 exist with fewer ports only. */
+const SWITCHTEC_NARROW = new Set([0x28, 0x36, 0x52]);
+
 /** Conventional bridges that are PCIe-to-PCI bridges without saying so. */
 const HIDDEN_PCIE_BRIDGES = new Set([
   id(0x1b21, 0x1080),
@@ -75,6 +80,27 @@ export function quirkAliases(device: PciDevice): readonly number[] {
   }
   if (PLX_NTB.has(key)) return Array.from({ length: 256 }, (_, devfn) => devfn);
   return NONE;
+}
+
+/**
+ * A Switchtec non-transparent bridge: its requests carry proxy ids that stand in a table behind its first base address, which
+ * no capture of configuration space holds (quirk_switchtec_ntb_dma_alias).
+ */
+export function hasHiddenProxyIds(device: PciDevice): boolean {
+  if (device.classCode >>> 8 !== 0x0680) return false;
+  const { vendorId, deviceId } = device;
+  if (vendorId === 0x1055) return deviceId >= 0x1001 && deviceId <= 0x1006;
+  if (vendorId !== 0x11f8) return false;
+  const family = deviceId >>> 8;
+  const form = deviceId & 0xff;
+  if (family === 0x85) {
+    const size = form & 0xf;
+    return form >= 0x31 && form <= 0x76 && size >= 1 && size <= 6;
+  }
+  if (family >= 0x43 && family <= 0x45) return SWITCHTEC_NARROW.has(form);
+  return (
+    ((family >= 0x40 && family <= 0x42) || (family >= 0x50 && family <= 0x55)) && SWITCHTEC_PORTS.has(form)
+  );
 }
 
 /** PCI_DEV_FLAG_PCIE_BRIDGE_ALIAS: takes the alias of a PCIe-to-PCI bridge although it has no Express capability. */

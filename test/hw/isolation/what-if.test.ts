@@ -344,6 +344,30 @@ describe('graphics that translation breaks (quirk_iommu_igfx, quirk_calpella_no_
   });
 });
 
+describe('requester ids that no capture shows', () => {
+  it.each([0x8531, 0x8576, 0x4328, 0x5584])(
+    'Switchtec 11f8:%s beside another function: said so',
+    (device) => {
+      const bridge: FunctionPlan = {
+        at: '01:00.1',
+        vendor: 0x11f8,
+        device,
+        classCode: 0x068000,
+        port: 0,
+        multifunction: true,
+      };
+      const manager: FunctionPlan = { ...bridge, at: '01:00.0', classCode: 0x058000 };
+      const port: FunctionPlan = { at: '00:01.0', port: 4, buses: [1, 1], acs: ISOLATING };
+      expect(groupsOf(machineOf([port, manager, bridge])).assumptions.join()).toContain(
+        '0000:01:00.1: the proxy ids',
+      );
+      expect(
+        groupsOf(machineOf([port, { ...bridge, at: '01:00.0', multifunction: false }])).assumptions.join(),
+      ).not.toContain('proxy');
+    },
+  );
+});
+
 describe('explaining one device', () => {
   it('tells ACS as enumeration leaves it, where the source has what firmware left', () => {
     const machine = machineOf(
