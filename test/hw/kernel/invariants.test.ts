@@ -224,12 +224,13 @@ class Run {
   private unmap(slot: Slot, at: number, count: number): void {
     const { domain, number } = slot;
     if (domain?.table === undefined) return;
-    // 5.15 takes all that an empty upper entry spans; its callers unmap only what is mapped.
+    // 5.15 and 6.1 take all that an empty upper entry spans; their callers unmap only what is mapped.
     const mapped = Array.from(
       { length: count },
       (_, index) => domain.table?.lookup(at + index) !== undefined,
     );
-    if (this.old && mapped.includes(false)) return;
+    const bySpan = this.host.kernel.profile.unmapInRuns;
+    if (bySpan && mapped.includes(false)) return;
     const gone = new Set<number>();
     let cut = false;
     domain.table.forEachLeaf((first, { level }) => {
@@ -238,8 +239,8 @@ class Run {
       cut ||= first < at || first + span > at + count;
       for (let each = first; each < first + span; each += 1) gone.add(each);
     });
-    // Nor do they cut a large page: 5.15 would leave it, and take as many pages behind it.
-    if (this.old && cut) return;
+    // Nor do they cut a large page: it would stay, and as many pages behind it would go.
+    if (bySpan && cut) return;
     domain.unmap(page(at), count);
     for (const each of gone) this.believed.mapped.delete(`${number}/${each}`);
   }
