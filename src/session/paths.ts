@@ -1,7 +1,7 @@
 /** Where sessions live, and which names they may have. */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { usageError } from '../errors.ts';
 
 /** VTDECK_HOME, else $XDG_CONFIG_HOME/vtdeck, else ~/.config/vtdeck. */
@@ -15,8 +15,30 @@ export function homeFolder(): string {
 /** A folder below the home, made when missing (mode 0700: a description of a host is nobody else's affair). */
 export function folderBelowHome(name: 'sessions' | 'bin' | 'hosts'): string {
   const folder = join(homeFolder(), name);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   return folder;
+}
+
+/** The home folder, made when missing. @throws system errors where it can't be. */
+export function madeHomeFolder(): string {
+  const folder = homeFolder();
+  makeFolder(folder);
+  return folder;
+}
+
+/**
+ * Makes a folder and those above it. Node's own recursive mkdir never returns where a file system answers ENOENT for a
+ * folder whose parent is there, as /proc does.
+ */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+  }
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

@@ -1,6 +1,6 @@
 /** What the operator prefers, kept by conf across sessions. */
 import Conf from 'conf';
-import { homeFolder } from './paths.ts';
+import { homeFolder, madeHomeFolder } from './paths.ts';
 
 export interface Preferences {
   /** The session that `vtdeck` opens without a name. */
@@ -17,7 +17,7 @@ function preferences(): Conf<Preferences> | undefined {
   let conf: Conf<Preferences> | undefined;
   try {
     conf = new Conf<Preferences>({
-      cwd: home,
+      cwd: madeHomeFolder(),
       configName: 'preferences',
       clearInvalidConfig: false,
       configFileMode: 0o600,

@@ -8,7 +8,7 @@ import Conf from 'conf';
 import { formatError, toApplicationError } from '../errors.ts';
 import type { SessionDocument } from './document.ts';
 import { documentPath } from './document-file.ts';
-import { homeFolder } from './paths.ts';
+import { madeHomeFolder } from './paths.ts';
 import { journalPath, lockPath, readSession, sessionFolder, sessionNames } from './store.ts';
 
 /** What is known of a session without opening it. */
@@ -87,7 +87,7 @@ function openIndex(): Conf<Entries> | undefined {
   try {
     // An index that can't be read is made anew: it holds nothing of its own.
     return new Conf<Entries>({
-      cwd: homeFolder(),
+      cwd: madeHomeFolder(),
       configName: 'index',
       clearInvalidConfig: true,
       accessPropertiesByDotNotation: false,

@@ -277,6 +277,20 @@ describe('wrong input', () => {
   });
 });
 
+describe('a home that can not be made', () => {
+  it("is named, and nothing hangs (Node's recursive mkdir never returns below /proc)", async () => {
+    for (const words of [
+      ['session', 'list'],
+      ['do', 'vm.create', 'vm=a', '--session', 'x'],
+    ]) {
+      const { code, stderr } = await vtdeck(words, { home: '/proc/nowhere/vtdeck' });
+      expect(code).toBeGreaterThan(0);
+      expect(stderr).toContain('/proc/nowhere');
+    }
+    expect((await vtdeck(['doctor'], { home: '/proc/nowhere/vtdeck' })).stdout).toContain('problem home');
+  });
+});
+
 describe('help and completion', () => {
   it('list every command, action, argument and value', async () => {
     const help = await run('--help');
