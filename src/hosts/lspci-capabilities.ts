@@ -76,7 +76,30 @@ function idOf(words: string, extended: boolean): number | undefined {
   // Old pciutils print the number of what they don't know: "#19", "Unknown (30)", "Extended Capability ID 0x2c".
   const numeric = /^(?:#|Unknown \(|Extended Capability ID )(?:0x)?([0-9a-f]+)/i.exec(words);
   if (numeric !== null) return Number.parseInt(numeric[1], 16);
-  return (extended ? EXTENDED_IDS : STANDARD_IDS).find(([start]) => words.startsWith(start))?.[1];
+  const names = extended ? EXTENDED_IDS : STANDARD_IDS;
+  const whole = names.find(([start]) => words.startsWith(start));
+  if (whole !== undefined || words.length < 4) return whole?.[1];
+  // A line that a narrow terminal cut off in the name.
+  const ids = new Set(names.flatMap(([name, id]) => (name.startsWith(words) ? [id] : [])));
+  return ids.size === 1 ? [...ids][0] : undefined;
+}
+
+/** The flags that groups depend on. */
+const ISOLATION_FLAGS = ['SrcValid', 'ReqRedir', 'CmpltRedir', 'UpstreamFwd'];
+
+/** Whether a text shows both ACS registers, and no line of them is cut before the last flag that counts. */
+export function showsAcs(capability: TextCapability): boolean {
+  return ['ACSCap:', 'ACSCtl:'].every((start) => {
+    const line = detail(capability, start) ?? '';
+    return ISOLATION_FLAGS.every((flag) => line.includes(`${flag}+`) || line.includes(`${flag}-`));
+  });
+}
+
+/** Whether an Express capability tells its device/port type. */
+export function showsPortType(capability: TextCapability): boolean {
+  return (
+    /Unknown type \d/.test(capability.words) || PORT_TYPES.some(([words]) => capability.words.includes(words))
+  );
 }
 
 /** `SrcValid+ TransBlk-` to bits, in the order given. */

@@ -5,7 +5,14 @@
 import { type FunctionDescription, formatPciAddress } from '../../hw/index.ts';
 import { classByName, vendorByName } from './class-names.ts';
 import { type LspciBlock, lspciBlocks, type TextLine, type TextProblem } from './lspci-blocks.ts';
-import { type TextCapabilities, textCapabilities, writeCapabilities } from './lspci-capabilities.ts';
+import {
+  showsAcs,
+  showsPortType,
+  type TextCapabilities,
+  type TextCapability,
+  textCapabilities,
+  writeCapabilities,
+} from './lspci-capabilities.ts';
 import { oneListing } from './lspci-listings.ts';
 
 export interface LspciImport {
@@ -197,6 +204,8 @@ function takeDump(
     unknown.push(shown.length > 0 ? 'device registers' : 'capabilities');
   if (size === 256 && capabilities.list.length === 0 && shortExpress(bytes))
     unknown.push('extended capabilities');
+  if (size < 4096 && !virtual) unknown.push(...cutCapabilities(shown));
+  if (size < 4096 && survey.maybeVirtual.has(busOf(block))) unknown.push('virtual functions');
   if (unknown.length > 0) description.unknown = unknown;
 }
 
@@ -281,9 +290,20 @@ function unknownParts(
     unknown.push('capabilities');
   }
   if (!bridge && classCode === 0x0604) unknown.push('bus numbers');
-  const acs = capabilities.list.find((one) => one.extended && one.id === 0x0d);
-  if (acs !== undefined && !acs.details.some((line) => line.startsWith('ACSCtl:'))) unknown.push('acs');
+  unknown.push(...cutCapabilities(capabilities.list));
   return unknown;
+}
+
+/** Capabilities that a text names without the registers that groups depend on (lspci -v, lines cut off). */
+function cutCapabilities(list: readonly TextCapability[]): string[] {
+  const find = (extended: boolean, id: number): TextCapability | undefined =>
+    list.find((one) => one.extended === extended && one.id === id);
+  const express = find(false, 0x10);
+  const acs = find(true, 0x0d);
+  return [
+    ...(express === undefined || showsPortType(express) ? [] : ['capabilities']),
+    ...(acs === undefined || showsAcs(acs) ? [] : ['acs']),
+  ];
 }
 
 /** Bus numbers and header type of a bridge; false when the device is none. */

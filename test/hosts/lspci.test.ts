@@ -214,6 +214,28 @@ describe('what a text does not show is unknown, not absent', () => {
     ]);
   });
 
+  it.each([
+    ['the flags of ACS', /(ACSCtl:.*?CmpltRedir[+-]).*/, '$1 Upst'],
+    ['the name of ACS', /(Access Control) Services\n\t\tACSCap.*\n\t\tACSCtl.*/, '$1'],
+    ['the port type', /(Express \(v2\) Root) Port.*/, '$1'],
+  ])('a line cut off in %s leaves the group open', (_what, line, cut) => {
+    expect(PORT).toMatch(line);
+    const { functions } = importLspci(PORT.replace(line, cut) + NIC);
+    const report = groupsOf(machineOf([], { functions }));
+    expect(report.groups).toEqual([]);
+    expect(report.unknown[0].dependsOn).toEqual(['0000:00:01.0']);
+  });
+
+  it('64 bytes of hex and the names of capabilities (lspci -vx): the ACS registers are not shown', () => {
+    const header = (functionOf({ at: '00:01.0', port: 4, buses: [1, 1] }).config ?? '').slice(0, 128);
+    const hex = (header.match(/.{32}/g) ?? []).map(
+      (row, index) => `${index}0: ${(row.match(/../g) ?? []).join(' ')}\n`,
+    );
+    const words = PORT.replaceAll(/\t\t.*\n/g, '');
+    const { functions } = importLspci(words + hex.join(''));
+    expect(functions[0].unknown).toContain('acs');
+  });
+
   it('a device that pci.ids has no name for shows its number without -nn', () => {
     const [one, other] = importLspci(
       '00:05.0 Unclassified device: Device 1234:11e8 (rev 10)\n00:06.0 System peripheral: Intel Corporation Device a0ef (rev 20)\n',
