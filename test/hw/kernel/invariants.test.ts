@@ -208,11 +208,11 @@ class Run {
   private map(slot: Slot, at: number, count: number): void {
     const { domain, number } = slot;
     if (domain === undefined) return;
-    // 5.15 keeps what is mapped, with a warning; its callers never do that.
+    // 5.15 and 6.1 keep what is mapped, with a warning; their callers never do that.
     const taken = Array.from({ length: count }, (_, index) =>
       this.believed.mapped.has(`${number}/${at + index}`),
     );
-    if (this.old && taken.includes(true)) return;
+    if (this.host.kernel.profile.mapOverMapping !== 'refused' && taken.includes(true)) return;
     this.attempt(() => {
       domain.map(page(at), frame(FRAMES_OF(number) + at), count, RW);
       for (let index = 0; index < count; index += 1) {
