@@ -39,7 +39,7 @@ export function bootFacts(description: HostDescription): BootFacts {
       .map((one) => one.address),
   );
   const state = description.iommu?.state;
-  const wasOff = state === 'unknown' && acsNeverRequested(topology) !== undefined;
+  const wasOff = state === 'unknown' && acsNeverRequested(description, topology) !== undefined;
   const assumed = description.dmar === undefined && (state === 'unknown' || state === 'assumed');
   return {
     description: assumed ? { ...description, dmar: assumedTable(topology.devices) } : description,

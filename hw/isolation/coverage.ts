@@ -9,7 +9,7 @@ import type { Coverage } from '../kernel/iommu/grouping-formation.ts';
 import { type IommuOptions, iommuOptions } from '../kernel/iommu/grouping-options.ts';
 import { UnitLookup, type UnitRegisters } from '../kernel/iommu/grouping-units.ts';
 import { GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
-import { hasDwordAcs, isAmdIommu } from '../kernel/pci/acs-quirks.ts';
+import { hasDwordAcs, isAmdIommu, isIntelRootPort } from '../kernel/pci/acs-quirks.ts';
 import type { PciDevice } from '../kernel/pci/pci-device.ts';
 import type { PciTopology } from '../kernel/pci/scan.ts';
 import { bytesOfHex } from '../pci/from-description.ts';
@@ -57,7 +57,7 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
     return none('the kernel command line switches the IOMMU off (intel_iommu=off or iommu=off)');
   }
   if (description.iommu?.state === 'unknown' && description.kernelCommandLine === undefined) {
-    const evidence = acsNeverRequested(topology);
+    const evidence = acsNeverRequested(description, topology);
     if (evidence !== undefined) return none(evidence);
   }
   if (description.dmar !== undefined) {
@@ -202,11 +202,18 @@ function sharesSlotWithAmdIommu(device: PciDevice): boolean {
  * Linux switches ACS on for every device that has it as soon as an IOMMU driver asks, which is before devices are found. A
  * capture in which no control bit is set although there are some to set was made with the IOMMU off.
  */
-export function acsNeverRequested(topology: PciTopology): string | undefined {
+export function acsNeverRequested(description: HostDescription, topology: PciTopology): string | undefined {
+  const nameless = new Set(
+    description.functions
+      .filter((one) => one.unknown?.includes('device id') === true)
+      .map((one) => one.address),
+  );
   let example: PciDevice | undefined;
   for (const device of topology.devices) {
     const acs = device.extendedCapability(0x0d);
     if (acs === undefined || hasDwordAcs(device)) continue;
+    // It may be one with dword registers, of which lspci shows the wrong place.
+    if (isIntelRootPort(device) && nameless.has(device.name)) continue;
     if ((device.read(acs + 4, 2) & GROUPING_CONTROLS) === 0) continue;
     if ((device.read(acs + 6, 2) & GROUPING_CONTROLS) !== 0) return undefined;
     example ??= device;

@@ -4,9 +4,9 @@
  */
 import type { FunctionDescription, HostDescription } from '../host-description.ts';
 import { GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
-import { acsQuirk, hasAcsQuirks } from '../kernel/pci/acs-quirks.ts';
+import { acsQuirk, hasAcsQuirks, isIntelRootPort } from '../kernel/pci/acs-quirks.ts';
 import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
-import type { PciTopology } from '../kernel/pci/scan.ts';
+import { type PciTopology, VMD_SEGMENT } from '../kernel/pci/scan.ts';
 import { bytesOfHex } from '../pci/from-description.ts';
 
 /** Functions whose ACS answer is open, with what is not shown. */
@@ -35,7 +35,12 @@ export function isOpen(device: PciDevice, unknown: readonly string[] | undefined
   if (unknown.includes('vendor id')) return device.multifunction || device.isBridge;
   if (unknown.includes('device id') && hasAcsQuirks(device.vendorId)) {
     if (device.vendorId === 0x8086 && device.portType === 'root complex integrated endpoint') return false;
-    if (device.extendedCapability(0x0d) !== undefined) return false;
+    const acs = device.extendedCapability(0x0d);
+    if (acs !== undefined) {
+      // Controls that are off where lspci looks may be on where a chipset with dword registers has them.
+      const missing = device.read(acs + 4, 2) & ~device.read(acs + 6, 2) & GROUPING_CONTROLS;
+      return isIntelRootPort(device) && missing !== 0;
+    }
     if (device.portType === 'root port') return true;
     const conventionalOutsideTable = device.portType === 'conventional' && device.vendorId === 0x8086;
     return device.multifunction && !conventionalOutsideTable;
@@ -88,6 +93,16 @@ export function hiddenBridges(description: HostDescription): ReadonlySet<string>
   return new Set(bridges.map((one) => one.address));
 }
 
+/** In a segment that Linux made for a VMD endpoint, and no such endpoint is known. */
+function isOrphanOfVmd(device: PciDevice): boolean {
+  return device.bus.segment >= VMD_SEGMENT && device.realDmaDevice === device;
+}
+
+/** VMD endpoints call themselves RAID controllers. */
+function mayBeVmd(device: PciDevice): boolean {
+  return device.vendorId === 0x8086 && device.classCode >>> 8 === 0x0104 && !device.isBridge;
+}
+
 /**
  * Where a bridge does not show its bus numbers, any bus but the first may lie behind it. Says so when one of these devices
  * is such a bridge or sits on such a bus; undefined: their places are known.
@@ -98,10 +113,14 @@ export function unplaced(
   hidden: ReadonlySet<string>,
   lostBuses: ReadonlySet<number>,
 ): string | undefined {
-  if (hidden.size === 0 && lostBuses.size === 0) return undefined;
+  const orphans = topology.devices.some(isOrphanOfVmd);
+  if (hidden.size === 0 && lostBuses.size === 0 && !orphans) return undefined;
   for (const name of names) {
     const device = topology.find(name);
     if (device === undefined) continue;
+    if (orphans && (isOrphanOfVmd(device) || mayBeVmd(device))) {
+      return 'The source does not show which device is the VMD endpoint: what sits behind it does DMA with its requester id.';
+    }
     let bus: PciBus = device.bus;
     while (bus.parent !== undefined) bus = bus.parent;
     if (

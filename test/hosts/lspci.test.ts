@@ -214,6 +214,33 @@ describe('what a text does not show is unknown, not absent', () => {
     ]);
   });
 
+  it('ACS off on an Intel root port without device id: it may be on where dword registers are', () => {
+    const off = PORT.replace(' [8086:2f02]', '').replace(
+      /ACSCtl:.*/,
+      'ACSCtl:\tSrcValid- TransBlk- ReqRedir- CmpltRedir- UpstreamFwd- EgressCtrl- DirectTrans-',
+    );
+    const { functions } = importLspci(off + NIC);
+    const report = groupsOf(machineOf([], { functions, iommu: { state: 'unknown', because: 'test' } }));
+    // Neither "the IOMMU was off" nor "one group" can be said.
+    expect(report.groups).toEqual([]);
+    expect(report.ungrouped).toEqual([]);
+    expect(report.unknown.map((one) => one.device)).toContain('0000:00:01.0');
+  });
+
+  it('a segment behind a VMD endpoint that the text does not tell is open, and so is what may be that endpoint', () => {
+    const raid = (id: string): string =>
+      `0000:00:0e.0 RAID bus controller [0104]: Intel Corporation Volume Management Device${id}\n\tCapabilities: [80] MSI-X: Enable+ Count=19 Masked-\n`;
+    const behind =
+      '10000:e0:06.0 PCI bridge [0604]: Intel Corporation Device [8086:7ecb]\n\tBus: primary=e0, secondary=e1, subordinate=e1, sec-latency=0\n\tCapabilities: [40] Express (v2) Root Port (Slot+), MSI 00\n';
+    const report = (id: string) =>
+      groupsOf(machineOf([], { functions: importLspci(raid(id) + behind).functions }));
+    expect(report(' [8086:7d0b]').groups.map((group) => group.devices)).toEqual([
+      ['0000:00:0e.0', '10000:e0:06.0'],
+    ]);
+    expect(report('').groups).toEqual([]);
+    expect(report('').unknown.map((one) => one.device)).toEqual(['0000:00:0e.0', '10000:e0:06.0']);
+  });
+
   it.each([
     ['the flags of ACS', /(ACSCtl:.*?CmpltRedir[+-]).*/, '$1 Upst'],
     ['the name of ACS', /(Access Control) Services\n\t\tACSCap.*\n\t\tACSCtl.*/, '$1'],

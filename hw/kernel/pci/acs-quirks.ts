@@ -127,6 +127,11 @@ const intelPchRootPort: Quirk = (device, wanted, environment) => {
   };
 };
 
+/** A root port of Intel: with an unknown device id, it may be of a chipset with registers of its own. */
+export function isIntelRootPort(device: PciDevice): boolean {
+  return device.vendorId === 0x8086 && device.portType === 'root port';
+}
+
 /** Root ports of the 100 and 200 series chipsets, whose ACS registers are dwords. */
 export function hasDwordAcs(device: PciDevice): boolean {
   return device.portType === 'root port' && isDwordAcs(device.vendorId, device.deviceId);
