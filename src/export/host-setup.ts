@@ -103,7 +103,7 @@ export function modprobeFile(assignment: Assignment, facts: HostFacts): Artefact
     {
       file: 'vtdeck-vfio.conf',
       purpose:
-        'for /etc/modprobe.d: vfio-pci takes these ids before their own drivers (then renew the initramfs)',
+        'for /etc/modprobe.d: vfio-pci takes these ids before their own drivers (undo: remove it; renew the initramfs after either)',
       text: `${lines.join('\n')}\n`,
     },
   ];
@@ -137,7 +137,7 @@ export function kernelParametersFile(assignment: Assignment, facts: HostFacts): 
   return [
     {
       file: 'vtdeck-kernel.cfg',
-      purpose: 'for /etc/default/grub.d, then update-grub and a boot',
+      purpose: 'for /etc/default/grub.d, then update-grub and a boot (undo: remove it, and the same again)',
       text: `GRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT ${words.join(' ')}"\n`,
     },
   ];
@@ -151,7 +151,7 @@ export function lockLimitDropIn(assignment: Assignment): Artefact[] {
     {
       file: fileName(`${assignment.machine}-memlock`, 'conf'),
       purpose:
-        "for the guest's service: /etc/systemd/system/NAME.service.d (QEMU started by hand or by a unit; libvirt sets its own)",
+        "for the guest's service: /etc/systemd/system/NAME.service.d (QEMU started by a unit; libvirt sets its own; undo: remove it)",
       text: `[Service]\nLimitMEMLOCK=${bytes}\n`,
     },
   ];
@@ -163,7 +163,8 @@ export function udevRule(assignment: Assignment): Artefact[] {
   return [
     {
       file: '70-vtdeck-vfio.rules',
-      purpose: 'for /etc/udev/rules.d: members of group kvm may open VFIO groups and device nodes',
+      purpose:
+        'for /etc/udev/rules.d: members of group kvm may open VFIO groups and device nodes (undo: remove it, udevadm trigger)',
       text: [
         'SUBSYSTEM=="vfio", KERNEL!="vfio", GROUP="kvm", MODE="0660"',
         'SUBSYSTEM=="vfio-dev", GROUP="kvm", MODE="0660"',

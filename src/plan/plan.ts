@@ -28,6 +28,8 @@ export interface LockedOut {
   readonly role: string | null;
   readonly certainty: Role['certainty'] | null;
   readonly why: string;
+  /** What put it into the group: no ACS at a port, a bridge that replaces requester ids, … */
+  readonly grouping: string | null;
   /** Its driver must be unbound before the group can be claimed. */
   readonly mustUnbind: boolean;
   readonly accepted: boolean;
@@ -91,7 +93,7 @@ export function makePlan(view: PlanView, request: PlanRequest): Plan {
   const stays = siblings.filter((name) => keepsItsDriver(view.functions.get(name)));
   const lockedOut = siblings
     .filter((name) => !stays.includes(name))
-    .map((name) => lockOut(view.functions.get(name), name, roles.of(name), accepted.has(name)));
+    .map((name) => lockOut(view, name, roles.of(name), accepted.has(name)));
   const given = lockedOut.filter(({ mustUnbind, accepted: agreed }) => mustUnbind && agreed);
   const judged = functions.map((found) =>
     deviceBlockers(view, found, accepted.has(found.address) ? undefined : roles.of(found.address), takes),
@@ -171,12 +173,9 @@ function keepsItsDriver(found: PlanFunction | undefined): boolean {
   return typeof found.driver !== 'string' || EXEMPT_DRIVERS.has(found.driver);
 }
 
-function lockOut(
-  found: PlanFunction | undefined,
-  device: string,
-  role: Role | undefined,
-  accepted: boolean,
-): LockedOut {
+function lockOut(view: PlanView, device: string, role: Role | undefined, accepted: boolean): LockedOut {
+  const found = view.functions.get(device);
+  const reasons = view.groups.get(found?.group ?? -1)?.reasons ?? [];
   const driver = found?.driver ?? null;
   const mustUnbind = driver !== null && !EXEMPT_DRIVERS.has(driver);
   const why = mustUnbind
@@ -188,6 +187,7 @@ function lockOut(
     role: role?.role ?? null,
     certainty: role?.certainty ?? null,
     why: `shares group ${found?.group}: ${why}`,
+    grouping: reasons.find((reason) => reason.device === device)?.detail ?? null,
     mustUnbind,
     accepted,
   };

@@ -1,5 +1,5 @@
 /** A plan as text for a terminal, and as Markdown for a change ticket. */
-import type { Plan } from './plan.ts';
+import type { LockedOut, Plan } from './plan.ts';
 import type { Recheck } from './recheck.ts';
 import type { Rehearsal } from './rehearse.ts';
 
@@ -16,13 +16,7 @@ export function planText(plan: Plan, assigned: readonly string[]): string {
     'Groups taken',
     plan.groups.map((id) => `group ${id}`),
   );
-  section(
-    'Locked out with it',
-    plan.lockedOut.map(
-      (item) =>
-        `${item.device}  ${item.driver ?? 'no driver'}${item.role === null ? '' : `  ${item.certainty === 'possible' ? 'perhaps ' : ''}${item.role}`}${item.accepted ? '  (accepted)' : ''}`,
-    ),
-  );
+  section('Locked out with it', plan.lockedOut.flatMap(lockedOutLines));
   section('Stays with the host', plan.stays);
   section(
     'In the way',
@@ -44,6 +38,13 @@ export function planText(plan: Plan, assigned: readonly string[]): string {
   section('Commands', plan.commands);
   section('Undo', plan.undo);
   return lines.join('\n');
+}
+
+/** The sibling with what it does, and below it what binds it to the group. */
+function lockedOutLines(item: LockedOut): string[] {
+  const role = item.role === null ? '' : `  ${item.certainty === 'possible' ? 'perhaps ' : ''}${item.role}`;
+  const first = `${item.device}  ${item.driver ?? 'no driver'}${role}${item.accepted ? '  (accepted)' : ''}`;
+  return item.grouping === null ? [first] : [first, `  ${item.grouping}`];
 }
 
 function needsLines(plan: Plan): string[] {

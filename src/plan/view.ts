@@ -55,6 +55,8 @@ export interface PlanGroup {
   readonly id: number;
   readonly devices: readonly string[];
   readonly reserved: readonly PlanRegion[];
+  /** Why each member is in it: the rule and the register bit that decided. */
+  readonly reasons: readonly { readonly device: string; readonly detail: string }[];
 }
 
 export interface PlanMdev {
