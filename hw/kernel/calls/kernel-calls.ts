@@ -80,6 +80,10 @@ export class KernelCalls implements CallContext {
       ) {
         throw new KernelError('EINVAL', 'not a number', `"${text}" for ${key} is no number.`);
       }
+      // A register holds 64 bits: what is longer never reaches the kernel.
+      if ((kind === 'address' || kind === 'size') && BigInt(text) >> 64n !== 0n) {
+        throw new KernelError('EINVAL', 'not 64 bits', `"${text}" for ${key} is longer than 64 bits.`);
+      }
       if (choices !== undefined && !choices.includes(text)) {
         throw new KernelError(
           'EINVAL',

@@ -95,6 +95,19 @@ describe('MAP_DMA and UNMAP_DMA', () => {
   });
 });
 
+describe('kernel calls by name', () => {
+  it.each(['99999999999999999999', '0x10000000000000000'])(
+    'of more than 64 bits (%s) are refused',
+    (size) => {
+      const host = server();
+      const run = (name: string, args: Record<string, string>): string =>
+        errnoOf(() => host.kernel.calls.run(name, args));
+      expect(run('iommu_unmap_pasid', { pasid: '5', iova: '0x0', size })).toBe('EINVAL');
+      expect(run('iommu_unmap_pasid', { pasid: '5', iova: size, size: '0x1000' })).toBe('EINVAL');
+    },
+  );
+});
+
 describe('names that every object has', () => {
   it.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])(
     '%s is no module, machine, device or file',
