@@ -41,6 +41,7 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
     iommuOptions(description.kernelCommandLine),
     (device) => unshown.has(device.name),
   );
+  const taken = [...graphics];
   const amd = topology.devices.some(isAmdIommu);
   const none = (why: string): CoverageResult => ({
     coverage: nothingCovered(why),
@@ -57,11 +58,12 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
     return none('the kernel command line switches the IOMMU off (intel_iommu=off or iommu=off)');
   }
   if (description.iommu?.state === 'unknown' && description.kernelCommandLine === undefined) {
-    const evidence = acsNeverRequested(description, topology);
-    if (evidence !== undefined) return none(evidence);
+    const evidence = acsEvidence(description, topology);
+    if (typeof evidence === 'string') return none(evidence);
+    if (evidence === undefined) taken.push('The source does not tell whether the IOMMU was on: taken as on.');
   }
   if (description.dmar !== undefined) {
-    return fromTable(readTable(description.dmar), description, topology, options, amd, graphics);
+    return fromTable(readTable(description.dmar), description, topology, options, amd, taken);
   }
   if (description.iommu?.state !== 'unknown' && description.iommu?.state !== 'assumed') {
     return none('the machine has no DMAR table, so no IOMMU');
@@ -79,7 +81,7 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
     lookup: undefined,
     options,
     amd,
-    assumptions: [...assumptions, ...graphics],
+    assumptions: [...assumptions, ...taken],
     warnings: [],
   };
 }
@@ -198,24 +200,28 @@ function sharesSlotWithAmdIommu(device: PciDevice): boolean {
   );
 }
 
+/** Why a capture must have been made with the IOMMU off, or undefined. */
+export function acsNeverRequested(description: HostDescription, topology: PciTopology): string | undefined {
+  const evidence = acsEvidence(description, topology);
+  return typeof evidence === 'string' ? evidence : undefined;
+}
+
 /**
  * Linux switches ACS on for every device that has it as soon as an IOMMU driver asks, which is before devices are found. A
- * capture in which no control bit is set although there are some to set was made with the IOMMU off.
+ * capture in which no control bit is set although there are some to set was made with the IOMMU off: told in words. True:
+ * some are set. Undefined: nothing tells.
  */
-export function acsNeverRequested(description: HostDescription, topology: PciTopology): string | undefined {
-  const nameless = new Set(
-    description.functions
-      .filter((one) => one.unknown?.includes('device id') === true)
-      .map((one) => one.address),
-  );
+function acsEvidence(description: HostDescription, topology: PciTopology): string | true | undefined {
+  const unknown = new Map(description.functions.map((one) => [one.address, one.unknown ?? []]));
   let example: PciDevice | undefined;
   for (const device of topology.devices) {
     const acs = device.extendedCapability(0x0d);
     if (acs === undefined || hasDwordAcs(device)) continue;
+    const hidden = unknown.get(device.name) ?? [];
     // It may be one with dword registers, of which lspci shows the wrong place.
-    if (isIntelRootPort(device) && nameless.has(device.name)) continue;
+    if (hidden.includes('acs') || (isIntelRootPort(device) && hidden.includes('device id'))) continue;
     if ((device.read(acs + 4, 2) & GROUPING_CONTROLS) === 0) continue;
-    if ((device.read(acs + 6, 2) & GROUPING_CONTROLS) !== 0) return undefined;
+    if ((device.read(acs + 6, 2) & GROUPING_CONTROLS) !== 0) return true;
     example ??= device;
   }
   if (example === undefined) return undefined;

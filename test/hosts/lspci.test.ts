@@ -220,11 +220,28 @@ describe('what a text does not show is unknown, not absent', () => {
       'ACSCtl:\tSrcValid- TransBlk- ReqRedir- CmpltRedir- UpstreamFwd- EgressCtrl- DirectTrans-',
     );
     const { functions } = importLspci(off + NIC);
-    const report = groupsOf(machineOf([], { functions, iommu: { state: 'unknown', because: 'test' } }));
+    const report = groupsOf(machineOf([], { functions, kernelCommandLine: undefined }));
     // Neither "the IOMMU was off" nor "one group" can be said.
     expect(report.groups).toEqual([]);
     expect(report.ungrouped).toEqual([]);
     expect(report.unknown.map((one) => one.device)).toContain('0000:00:01.0');
+  });
+
+  it('whether the IOMMU was on: ACS bits that are set or missing everywhere tell, else it is taken as on and said', () => {
+    const unsaid = { iommu: { state: 'unknown' as const, because: 'test' }, kernelCommandLine: undefined };
+    const report = (text: string) =>
+      groupsOf(machineOf([], { functions: importLspci(text).functions, ...unsaid }));
+    const told = (text: string): boolean =>
+      report(text).assumptions.join().includes('whether the IOMMU was on');
+    expect(told(PORT + NIC)).toBe(false);
+    expect(told(simple.replace('01:00.0', '00:05.0'))).toBe(true);
+    const off = PORT.replace(
+      /ACSCtl:.*/,
+      'ACSCtl:\tSrcValid- TransBlk- ReqRedir- CmpltRedir- UpstreamFwd- EgressCtrl- DirectTrans-',
+    );
+    expect(report(off + NIC).ungrouped[0].why).toContain('the IOMMU was off');
+    // The register is not shown, so it tells nothing.
+    expect(report(PORT.replace(/\t\tACSCtl:.*\n/, '') + NIC).ungrouped).toEqual([]);
   });
 
   it('a segment behind a VMD endpoint that the text does not tell is open, and so is what may be that endpoint', () => {
