@@ -12,7 +12,15 @@ import { coverageOf } from './coverage.ts';
 import { formWithHistory } from './history.ts';
 import { type MachineProblem, type ScannedMachine, scanMachine } from './machine.ts';
 import { OtherDevices } from './other-devices.ts';
-import { asIfIsolated, dependencies, hiddenBridges, isOpen, unknownDevices, unplaced } from './unknown.ts';
+import {
+  asIfIsolated,
+  dependencies,
+  hasOrphansOfVmd,
+  hiddenBridges,
+  isOpen,
+  unknownDevices,
+  unplaced,
+} from './unknown.ts';
 
 /** A range of I/O virtual addresses, hex with 0x, end included. */
 export interface ReservedReport {
@@ -68,6 +76,7 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
   const optimistic = form(shown, unknown, true, suppositions);
   const pessimistic = unknown.size === 0 ? optimistic : form(description, unknown, false, suppositions);
   const hidden = hiddenBridges(description);
+  const orphans = hasOrphansOfVmd(optimistic.machine.topology);
   const groups: GroupReport[] = [];
   const uncertain: UnknownReport[] = [];
   for (const group of optimistic.formation.groups) {
@@ -77,7 +86,13 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
       pessimistic === optimistic
         ? []
         : members.filter((name) => !sameMembers(pessimistic.membersOf(name), members));
-    const misplaced = unplaced(members, optimistic.machine.topology, hidden, optimistic.machine.lostBuses);
+    const misplaced = unplaced(
+      members,
+      optimistic.machine.topology,
+      hidden,
+      optimistic.machine.lostBuses,
+      orphans,
+    );
     if (misplaced !== undefined) {
       for (const device of members) {
         uncertain.push({ device, why: misplaced, dependsOn: [], ifIsolated: members, ifOpen: [] });
@@ -103,7 +118,7 @@ export function groupsOf(description: HostDescription, suppositions: Supposition
   const ungrouped: UngroupedReport[] = [];
   for (const device of optimistic.formation.ungrouped) {
     const misplaced = optimistic.scoped
-      ? unplaced([device.name], optimistic.machine.topology, hidden, optimistic.machine.lostBuses)
+      ? unplaced([device.name], optimistic.machine.topology, hidden, optimistic.machine.lostBuses, orphans)
       : undefined;
     if (misplaced === undefined) {
       ungrouped.push({ device: device.name, why: optimistic.formation.whyUngrouped(device) });

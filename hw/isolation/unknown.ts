@@ -93,6 +93,11 @@ export function hiddenBridges(description: HostDescription): ReadonlySet<string>
   return new Set(bridges.map((one) => one.address));
 }
 
+/** Whether devices sit in segments of a VMD endpoint that is not known by its id. */
+export function hasOrphansOfVmd(topology: PciTopology): boolean {
+  return topology.devices.some(isOrphanOfVmd);
+}
+
 /** In a segment that Linux made for a VMD endpoint, and no such endpoint is known. */
 function isOrphanOfVmd(device: PciDevice): boolean {
   return device.bus.segment >= VMD_SEGMENT && device.realDmaDevice === device;
@@ -112,8 +117,8 @@ export function unplaced(
   topology: PciTopology,
   hidden: ReadonlySet<string>,
   lostBuses: ReadonlySet<number>,
+  orphans: boolean,
 ): string | undefined {
-  const orphans = topology.devices.some(isOrphanOfVmd);
   if (hidden.size === 0 && lostBuses.size === 0 && !orphans) return undefined;
   for (const name of names) {
     const device = topology.find(name);
