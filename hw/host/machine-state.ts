@@ -2,6 +2,7 @@
 import type { Machine } from '../guest/machine.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
 import { type Mdev, type MdevParent, typeId } from '../kernel/mdev/mdev-driver.ts';
+import { parsePciAddress } from '../pci/address.ts';
 import { auxiliaryModeState } from './auxiliary-mode.ts';
 import type { Machines } from './machines.ts';
 import type { AssignedDeviceState, MachineState, MdevParentState, MdevState } from './state.ts';
@@ -38,7 +39,8 @@ function assignedDevice(kernel: LinuxKernel, machine: Machine, name: string): As
   const device = mdev?.device ?? kernel.pciDevice(name);
   return {
     device: name,
-    kind: mdev === undefined ? 'pci' : 'mdev',
+    // An mdev that a boot took is still what the machine is to have.
+    kind: parsePciAddress(name) === undefined ? 'mdev' : 'pci',
     group: (device === undefined ? undefined : kernel.iommu.groupOf(device)?.id) ?? -1,
     pasid: mdev === undefined ? undefined : mdev.parent.driver.hardwarePath?.(mdev)?.pasid,
     nested: machine.isNested(name),

@@ -5,8 +5,8 @@ import type { CommandModule } from 'yargs';
 import { ApplicationError, ExitCode } from '../errors.ts';
 import { artefactsOf, exporters } from '../export/all.ts';
 import type { Artefact } from '../export/assignment.ts';
-import { assignmentOfMachine, hostFacts, machinesToExport } from '../export/from-host.ts';
-import { printJson, printText } from '../output.ts';
+import { assignmentOfMachine, goneDevices, hostFacts, machinesToExport } from '../export/from-host.ts';
+import { printError, printJson, printText } from '../output.ts';
 import { type TargetArguments, targetOptions, targetsOf } from '../plan/options.ts';
 import { openWorkspace } from '../session/open-workspace.ts';
 import { sessionOf, sessionOption } from './options.ts';
@@ -43,9 +43,13 @@ const command: CommandModule<object, ExportArguments> = {
     const targets = targetsOf(argv);
     const { host } = openWorkspace({ session: sessionOf(argv), readOnly: true, what: 'export' });
     const kinds = argv.kind === 'all' ? Object.keys(exporters) : [argv.kind];
-    const assignments = machinesToExport(host, argv.vm).map((machine) =>
+    const machines = machinesToExport(host, argv.vm);
+    const assignments = machines.map((machine) =>
       assignmentOfMachine(host, machine, { virtualIommu: argv.viommu, iommufd: argv.iommufd }),
     );
+    for (const device of machines.flatMap((machine) => goneDevices(host, machine))) {
+      printError(`vtdeck: ${device} is neither there nor defined: left out`);
+    }
     const artefacts = artefactsOf(kinds, assignments, targets, (all) => hostFacts(host, all));
     if (argv.out !== undefined) writeAll(argv.out, artefacts, argv.force === true);
     if (argv.json === true) printJson({ artefacts });

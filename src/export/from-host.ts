@@ -14,9 +14,51 @@ export function machinesToExport(host: Host, wanted: string | undefined): string
       `there is: ${states.map((machine) => machine.name).join(', ') || 'none'}`,
     );
   }
-  const names = states.filter((machine) => machine.devices.length > 0).map((machine) => machine.name);
+  const names = states.map(({ name }) => name).filter((name) => devicesOf(host, name).length > 0);
   if (names.length > 0) return names;
   throw usageError('no machine of this session has a device', 'assign one first: vtdeck do vm.assign');
+}
+
+/** UUIDs that a machine is to have and that are neither there nor defined: mediated devices which a boot took. */
+export function goneDevices(host: Host, machine: string): string[] {
+  const found = new Set(devicesOf(host, machine).map((one) => (one.kind === 'pci' ? one.address : one.uuid)));
+  return (host.machineState(machine)?.devices ?? [])
+    .map(({ device }) => device)
+    .filter((device) => !found.has(device));
+}
+
+/** The devices of a machine as exporters take them. */
+function devicesOf(host: Host, machine: string): AssignedDevice[] {
+  const mdevs = host.mdevs();
+  const definitions = host.mdevDefinitions();
+  return (host.machineState(machine)?.devices ?? []).flatMap(({ device, kind }): AssignedDevice[] => {
+    if (kind === 'pci') {
+      // The driver it came with: what it has now is vfio-pci.
+      const driver = host.description.functions.find((found) => found.address === device)?.driver;
+      return [{ kind, address: device, managed: true, ...(typeof driver === 'string' ? { driver } : {}) }];
+    }
+    const there = mdevs.find(({ uuid }) => uuid === device);
+    const defined = definitions.find(
+      ({ uuid, parent }) => uuid === device && (there === undefined || parent === there.parent),
+    );
+    const known = there ?? defined;
+    if (known === undefined) return [];
+    const type = host
+      .mdevParents()
+      .find((parent) => parent.device === known.parent)
+      ?.types.find(({ id }) => id === known.type);
+    return [
+      {
+        kind,
+        uuid: device,
+        parent: known.parent,
+        type: known.type,
+        deviceApi: type?.deviceApi ?? 'vfio-pci',
+        start: defined?.autostart === true ? 'auto' : 'manual',
+        attributes: defined?.attributes ?? [],
+      },
+    ];
+  });
 }
 
 /** One machine with what it has now. */
@@ -25,38 +67,13 @@ export function assignmentOfMachine(
   name: string,
   options: { virtualIommu?: boolean; iommufd?: boolean } = {},
 ): Assignment {
-  const machine = host.machineState(name);
-  const parents = host.mdevParents();
-  const mdevs = new Map(host.mdevs().map((mdev) => [mdev.uuid, mdev]));
-  const definitions = host.mdevDefinitions();
-  const devices: AssignedDevice[] = (machine?.devices ?? []).map(({ device, kind }) => {
-    const mdev = mdevs.get(device);
-    if (kind === 'mdev' && mdev !== undefined) {
-      const defined = definitions.find((one) => one.uuid === device && one.parent === mdev.parent);
-      const type = parents
-        .find((parent) => parent.device === mdev.parent)
-        ?.types.find(({ id }) => id === mdev.type);
-      return {
-        kind: 'mdev',
-        uuid: device,
-        parent: mdev.parent,
-        type: mdev.type,
-        deviceApi: type?.deviceApi ?? 'vfio-pci',
-        start: defined?.autostart === true ? 'auto' : 'manual',
-        attributes: defined?.attributes ?? [],
-      };
-    }
-    // The driver it came with: what it has now is vfio-pci.
-    const driver = host.description.functions.find((found) => found.address === device)?.driver;
-    return { kind: 'pci', address: device, managed: true, ...(typeof driver === 'string' ? { driver } : {}) };
-  });
   return {
     machine: name,
-    memoryBytes: Number(machine?.memoryBytes ?? 0n),
+    memoryBytes: Number(host.machineState(name)?.memoryBytes ?? 0n),
     virtualCpus: 2,
     machineType: 'q35',
     iommufd: options.iommufd === true,
-    devices,
+    devices: devicesOf(host, name),
     ...(options.virtualIommu === true
       ? { virtualIommu: { interruptRemapping: true, cachingMode: true } }
       : {}),

@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -79,6 +87,7 @@ describe('a disk that fails under the journal', () => {
 });
 
 const isRoot = process.getuid?.() === 0;
+const NOBODY = 65534;
 
 describe.skipIf(!isRoot)('a small real disk (tmpfs; skipped where it can not be mounted)', () => {
   let home = '';
@@ -163,13 +172,21 @@ describe.skipIf(!isRoot)('a disk that was made read-only (skipped where it can n
 
 describe('a home that can not be written', () => {
   const home = ownHome();
-  it.skipIf(isRoot)('is named, with what to do (skipped for root, who writes anyway)', () => {
+  it('is named, with what to do', () => {
     createSession('a', { origin: ORIGIN }, new Date(0));
-    chmodSync(join(home.path, 'sessions', 'a'), 0o500);
+    const folder = join(home.path, 'sessions', 'a');
+    chmodSync(folder, 0o555);
+    // Root writes anyway: look as somebody else does.
+    if (isRoot) {
+      for (const path of [home.path, join(home.path, 'sessions')]) chmodSync(path, 0o755);
+      for (const file of readdirSync(folder)) chmodSync(join(folder, file), 0o644);
+      process.seteuid?.(NOBODY);
+    }
     try {
       expect(openSession('a', 'test', new Date(0)).readOnlyReason).toContain('can not be written');
     } finally {
-      chmodSync(join(home.path, 'sessions', 'a'), 0o700);
+      if (isRoot) process.seteuid?.(0);
+      chmodSync(folder, 0o700);
     }
   });
 });
