@@ -209,7 +209,11 @@ export class IntelDomain implements DriverDomain {
         `A mapping of ${this.name} that is neither readable nor writable cannot be told from none.`,
       );
     }
-    table.map(page, frame, count, prot, this.largestLevel, this.keptListener());
+    try {
+      table.map(page, frame, count, prot, this.largestLevel, this.keptListener());
+    } finally {
+      for (const given of table.replaced) flushUnmapped(this, given.page, given.count, false);
+    }
     if (page + count > this.highestPage) this.highestPage = page + count;
     flushMapped(this, page, count);
   }

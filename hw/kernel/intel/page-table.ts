@@ -9,6 +9,12 @@ import type { PageAllocator } from '../page-allocator.ts';
 import type { PageTableFormat } from './page-table-format.ts';
 import { ENTRIES, frameOf, indexOf, PageTableReader, SPAN } from './page-table-reader.ts';
 
+/** A run of pages whose tables gave way to a large page. */
+export interface Replaced {
+  readonly page: number;
+  readonly count: number;
+}
+
 /** Told of an entry that was there and stays: first page, what it holds, what would have been written (64 bits each). */
 export type KeptListener = (page: number, present: bigint, wanted: bigint) => void;
 
@@ -17,6 +23,7 @@ export class PageTable extends PageTableReader {
   private tables = 0;
   private onKept: KeptListener | undefined;
   private keepsCutPages = false;
+  private given: Replaced[] = [];
   /** The leaf table used last: its number (page / 512) and frame. */
   private cursor = -1;
   private cursorFrame = 0;
@@ -68,6 +75,7 @@ export class PageTable extends PageTableReader {
     onKept?: KeptListener,
   ): void {
     this.onKept = onKept;
+    if (this.given.length > 0) this.given = [];
     if (onKept === undefined) {
       const taken = this.firstMapped(page, count);
       if (taken !== undefined) {
@@ -94,6 +102,14 @@ export class PageTable extends PageTableReader {
       this.pruneEmpty(page, count);
       throw error;
     }
+  }
+
+  /**
+   * Where the last map put a large page in the place of a table: the unit may have the way through that table cached,
+   * so these pages must be flushed although nothing was mapped there (switch_to_super_page).
+   */
+  get replaced(): readonly Replaced[] {
+    return this.given;
   }
 
   /**
@@ -235,6 +251,7 @@ export class PageTable extends PageTableReader {
       this.freeBelow(below, level - 1);
       this.freeTable(below);
       this.cursor = -1;
+      this.given.push({ page, count: SPAN[level] });
     }
     words[at] = wanted;
     words[at + 1] = high;

@@ -415,3 +415,22 @@ describe('a unit without queue is flushed by its registers (CCMD, IOTLB)', () =>
     expect(host.takeTypes()).toEqual([]);
   });
 });
+
+describe.each(['5.15', '6.1', '7.2'] as const)(
+  'a large page in the place of an empty table, %s (switch_to_super_page)',
+  (profile) => {
+    it('is flushed: the unit may know the way through the table that is gone (VT-d 6.2.3)', () => {
+      const host = new SmallHost({ profile, unit: SECOND_LEVEL });
+      const domain = host.core.allocateDomain(host.device('A'));
+      host.core.attachDevice(domain, host.device('A'));
+      domain.map(page(512), frame(0x10000), 512 - 1, RW);
+      domain.unmap(page(512), 512 - 1);
+      host.takeDescriptors();
+      domain.map(page(512), frame(0x10000), 512, RW);
+      // Type 2: IOTLB. Nothing of it where the table was made anew.
+      expect(host.takeDescriptors().filter(({ type }) => type === 2)).toHaveLength(1);
+      domain.map(page(0x10000), frame(0x20000), 512, RW);
+      expect(host.takeDescriptors().filter(({ type }) => type === 2)).toHaveLength(0);
+    });
+  },
+);
