@@ -203,7 +203,7 @@ export function viewOfHost(host: Host): PlanView {
       const unit = units.get(host.device(address)?.unit ?? '');
       return unit === undefined
         ? undefined
-        : addressWidth(unit.registers.find(({ name }) => name === 'CAP')?.value ?? 0n);
+        : addressWidth(unit.registers.find(({ name }) => name === 'CAP')?.fields);
     },
   };
 }
@@ -214,9 +214,9 @@ function regionText(region: { start: bigint; end: bigint; type: string }): PlanR
 }
 
 /** CAP.MGAW and CAP.SAGAW: the widest domain the unit can hold. VT-d 11.4.2. */
-function addressWidth(capability: bigint): number {
-  const guest = Number((capability >> 16n) & 0x3fn) + 1;
-  const tables = Number((capability >> 8n) & 0x1fn);
+function addressWidth(capability: readonly DecodedField[] | undefined): number {
+  const guest = Number(fieldIn(capability, 'maximumGuestAddressWidth') ?? 0n) + 1;
+  const tables = Number(fieldIn(capability, 'addressWidths') ?? 0n);
   const widest = (tables & 8) !== 0 ? 57 : (tables & 4) !== 0 ? 48 : 39;
   return Math.min(guest, widest);
 }
