@@ -8,9 +8,11 @@ import { actionNamed } from '../src/actions/registry.ts';
 import { toApplicationError } from '../src/errors.ts';
 import { label } from './at-hand.ts';
 import type { Console } from './console.ts';
+import type { Line } from './format/line.ts';
 import { Confirm } from './overlays/confirm.ts';
 import { Picker } from './overlays/picker.ts';
 import { Prompt } from './overlays/prompt.ts';
+import { pairLine } from './screens/parts.ts';
 
 export type Given = Readonly<Record<string, unknown>>;
 export type Done = (summary: string, value: unknown) => void;
@@ -148,6 +150,7 @@ function confirmed(console: Console, action: Action, all: readonly Given[], run:
   console.push(
     new Confirm({
       title: `${action.title}${all.length > 1 ? ` (${all.length} times)` : ''}?`,
+      about: argumentLines(all),
       consequences: [...new Set(consequences)],
       name: name === '' ? undefined : name,
       onYes: () => {
@@ -157,4 +160,12 @@ function confirmed(console: Console, action: Action, all: readonly Given[], run:
       onCancel: () => console.pop(),
     }),
   );
+}
+
+/** `device  0000:6a:01.0`: each argument once, with the values it has in all of them. */
+function argumentLines(all: readonly Given[]): Line[] {
+  const [first] = all;
+  return Object.keys(first)
+    .filter((name) => first[name] !== undefined)
+    .map((name) => pairLine(name, [...new Set(all.map((args) => String(args[name])))].join(', ')));
 }

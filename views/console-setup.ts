@@ -28,9 +28,18 @@ export interface ConsoleSetup {
 }
 
 export interface Message {
-  readonly kind: 'info' | 'warning' | 'error';
+  /** What was done and what is merely remarked fade; a warning stays on its screen, an error until `Esc`. */
+  readonly kind: 'done' | 'note' | 'warning' | 'error';
   readonly text: string;
   readonly remedy: string | undefined;
+}
+
+/** From this width on, list and details stand side by side. Columns. */
+export const SIDE_BY_SIDE = 110;
+
+/** True when it goes away by itself. */
+export function fades(message: Message): boolean {
+  return message.kind === 'done' || message.kind === 'note';
 }
 
 /** Frames are at least so far apart. Milliseconds. */

@@ -8,7 +8,14 @@ import { type ApplicationError, toApplicationError } from '../src/errors.ts';
 import type { InputEvent } from '../src/terminal/input.ts';
 import type { Outcome, Workspace } from '../src/workspace.ts';
 import { allCommands } from './commands/all.ts';
-import { type ConsoleSetup, type ConsoleTerminal, FRAME, type Message } from './console-setup.ts';
+import {
+  type ConsoleSetup,
+  type ConsoleTerminal,
+  FRAME,
+  fades,
+  type Message,
+  SIDE_BY_SIDE,
+} from './console-setup.ts';
 import { DetailState } from './detail-state.ts';
 import type { Paint } from './format/line.ts';
 import { applies, type Command, KeyMap } from './keymap.ts';
@@ -179,7 +186,7 @@ export class Console {
     if (event.type !== 'key') return;
     const command = this.keymap.find(event.key, this.screenId, this.subject()?.kind);
     if (command === undefined) {
-      if (event.key !== 'Unknown') this.say(this.keymap.nowhere(event.key));
+      if (event.key !== 'Unknown') this.note(this.keymap.nowhere(event.key));
       return;
     }
     this.attempt(() => command.run(this));
@@ -200,8 +207,14 @@ export class Console {
 
   // What is said
 
+  /** Something was done. */
   say(text: string): void {
-    this.tell({ kind: 'info', text, remedy: undefined });
+    this.tell({ kind: 'done', text, remedy: undefined });
+  }
+
+  /** Something to know, and nothing was done. */
+  note(text: string): void {
+    this.tell({ kind: 'note', text, remedy: undefined });
   }
 
   warn(text: string): void {
@@ -220,7 +233,7 @@ export class Console {
     this.fade?.();
     this.fade = undefined;
     this.message = message;
-    if (message.kind === 'info') {
+    if (fades(message)) {
       this.fade = this.setup.clock.after(FADE, () => {
         this.message = undefined;
         this.setup.changed();
@@ -232,7 +245,7 @@ export class Console {
   /** Something that takes a while on a long history: says so first, then does it. */
   working(what: string, run: () => void): void {
     if (this.workspace.journal.length < LONG_HISTORY) return this.attempt(run);
-    this.say(`${what} …`);
+    this.note(`${what} …`);
     this.setup.clock.after(2 * FRAME, () => {
       this.attempt(run);
       this.setup.changed();
@@ -267,7 +280,7 @@ export class Console {
   private show(screen: ScreenId): void {
     this.screenId = screen;
     this.detail.focused = false;
-    this.detail.open = this.detail.open && !this.detailCovers;
+    this.detail.open = this.detail.open && this.columns >= SIDE_BY_SIDE;
     this.detail.top = 0;
     if (this.message?.kind === 'warning') this.message = undefined;
     this.filterField = undefined;
@@ -275,7 +288,7 @@ export class Console {
 
   historyBack(): void {
     const place = this.behind.pop();
-    if (place === undefined) return this.say('this is where you began');
+    if (place === undefined) return this.note('this is where you began');
     this.ahead.push(this.place());
     this.show(place.screen);
     if (place.row !== undefined) this.list.moveToId(place.row);
@@ -283,7 +296,7 @@ export class Console {
 
   historyForward(): void {
     const place = this.ahead.pop();
-    if (place === undefined) return this.say('there is nothing ahead');
+    if (place === undefined) return this.note('there is nothing ahead');
     this.behind.push(this.place());
     this.show(place.screen);
     if (place.row !== undefined) this.list.moveToId(place.row);
@@ -318,8 +331,12 @@ export class Console {
 
   openDetail(): void {
     if (this.row === undefined) return;
-    this.detail.open = true;
     this.detail.top = 0;
+    if (this.screen.detailAlways === true) {
+      this.detail.focused = true;
+      return;
+    }
+    this.detail.open = true;
     if (this.detailCovers) this.detail.focused = true;
   }
 

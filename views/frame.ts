@@ -2,7 +2,7 @@
 import { fitText, textWidth } from '../src/terminal/width.ts';
 import { placeColumns, rowLine, titleLine } from './columns/column.ts';
 import type { Console } from './console.ts';
-import type { Message } from './console-setup.ts';
+import { type Message, SIDE_BY_SIDE } from './console-setup.ts';
 import { drawable, type Line, paintLine, plainOf, type Segment, styled, wrapText } from './format/line.ts';
 import type { Command } from './keymap.ts';
 import type { OverlayTable } from './overlays/overlay.ts';
@@ -29,8 +29,6 @@ export interface Frame {
   readonly ascii: boolean;
 }
 
-/** From this width on, list and details stand side by side. */
-const SIDE_BY_SIDE = 110;
 /** How much of a row is highlighted: all of it on a usual terminal, and few bytes on a wide one. Columns. */
 const HIGHLIGHT = 80;
 
@@ -89,41 +87,47 @@ function tabLine(console: Console, columns: number): string {
     const title = form === 'long' ? screen.title : form === 'short' || active ? screen.shortTitle : '';
     return [digit, title].filter(Boolean).join(' ');
   };
-  const forms = (['long', 'short', 'digit'] as const).map((form) =>
-    shown.map((_, index) => label(index, form)),
+  // A space on both sides of each; where that is too wide one between them; then the names go.
+  const forms = (
+    [
+      ['long', 2],
+      ['short', 2],
+      ['short', 1],
+      ['digit', 2],
+      ['digit', 1],
+    ] as const
+  ).map(([form, spaces]) => ({ labels: shown.map((_, index) => label(index, form)), spaces }));
+  const { labels, spaces } =
+    forms.find((form) => {
+      const { length } = form.labels.join('');
+      return length + form.labels.length * form.spaces + 4 - 2 * form.spaces <= columns;
+    }) ?? forms[4];
+  const parts = labels.map((text, index) =>
+    shown[index].id === console.screenId
+      ? styled('tabActive', `${' '.repeat(index > 0 ? 2 - spaces : 0)}[${text}]`)
+      : styled('tab', ` ${text}${' '.repeat(spaces - 1)}`),
   );
-  const labels =
-    forms.find((candidate) => candidate.reduce((sum, text) => sum + text.length + 2, 0) <= columns) ??
-    forms[2];
   let at = 0;
-  console.tabs = labels.map((text, index) => {
+  console.tabs = parts.map(({ text }, index) => {
     const from = at;
-    at += textWidth(text) + 2;
+    at += textWidth(text);
     return { from, to: at, screen: shown[index].id };
   });
-  return paintLine(
-    labels.map((text, index) =>
-      shown[index].id === console.screenId ? styled('tabActive', `[${text}]`) : styled('tab', ` ${text} `),
-    ),
-    columns,
-    console.paint,
-  );
+  return paintLine(parts, columns, console.paint);
 }
 
 /** Where we are: session, host, the way here; on the right what the list is reduced to. */
 function placeLine(console: Console, context: ScreenContext, columns: number): string {
   const { workspace, list, screen, filterField } = console;
-  const path = [...console.trail.map((id) => screenOf(id).title), screen.title].join(' › ');
-  const left: (string | Segment)[] = [
-    styled('strong', ` ${workspace.sessionName}`),
-    styled('dim', ` on ${context.host.description.name}, Linux ${workspace.profile}  `),
-    path,
-  ];
+  const host = ` on ${context.host.description.name}, Linux ${workspace.profile}`;
+  const trail = console.trail.map((id) => screenOf(id).title);
+  const left: (string | Segment)[] = [];
   if (workspace.readOnly) left.push(styled('warning', '  read-only'));
   if (workspace.travellingAt !== undefined)
     left.push(styled('warning', `  as of act ${workspace.travellingAt}`));
   const right: (string | Segment)[] = [];
-  if (filterField !== undefined) right.push(styled('key', '/'), ...partsOf(filterField.line()), '  ');
+  if (filterField !== undefined)
+    right.push(styled('key', '/'), ...filterField.line(Math.max(8, columns - 40)), '  ');
   else if (list.filter !== '') right.push(styled('key', `/${list.filter}`), '  ');
   if (list.marks.size > 0) right.push(styled('accent', `${list.marks.size} marked  `));
   const count = list.count === list.total ? String(list.total) : `${list.count} of ${list.total}`;
@@ -135,7 +139,22 @@ function placeLine(console: Console, context: ScreenContext, columns: number): s
   );
   const rightWidth = textWidth(plainOf(right));
   if (rightWidth >= columns) return paintLine(right, columns, console.paint);
-  return paintLine(left, columns - rightWidth, console.paint) + paintLine(right, rightWidth, console.paint);
+  // Where one is comes first; the way here and the host give way to it.
+  const room = columns - rightWidth - 1;
+  const fits = (texts: readonly string[]): boolean =>
+    texts.reduce((sum, text) => sum + textWidth(text), textWidth(plainOf(left)) + 1) <= room;
+  const name = ` ${workspace.sessionName}`;
+  const paths = [[...trail, screen.title], [...trail.slice(-1), screen.title], [screen.title]];
+  const path =
+    paths
+      .map((steps) => steps.join(' › '))
+      .find((text, at) => fits([name, at < 2 ? host : '', '  ', text])) ?? screen.title;
+  const shownHost = fits([name, host, '  ', path]) ? host : '';
+  left.unshift(styled('strong', name), styled('dim', `${shownHost}  `), path);
+  return (
+    paintLine(left, columns - rightWidth - 1, console.paint) +
+    paintLine([' ', ...right], rightWidth + 1, console.paint)
+  );
 }
 
 /** Titles and the visible rows; exactly `rows` lines. */
@@ -181,21 +200,22 @@ function listLines(
 
 function detailLines(console: Console, columns: number, rows: number): string[] {
   const { detail, paint } = console;
-  const lines = detail.visible(rows, columns).map((line) => paintLine(line, columns, paint));
-  if (detail.focused && rows > 0 && detail.count > rows) {
-    const percent = Math.round((100 * detail.top) / Math.max(1, detail.count - rows));
-    lines[rows - 1] = paintLine(
-      [styled('dim', `${lines.length < rows ? '' : '… '}${Math.min(100, percent)}%, arrows scroll`)],
-      columns,
-      paint,
-    );
+  let shown = detail.visible(rows, columns);
+  if (rows > 1 && detail.count > rows) {
+    // What does not fit is said on a line of its own, and how to get there.
+    shown = detail.visible(rows - 1, columns);
+    const below = detail.count - detail.top - shown.length;
+    const more = below > 0 ? `… ${below} more` : '  the end';
+    shown.push([styled('dim', `${more}, ${detail.focused ? 'arrows scroll' : 'Tab and arrows scroll'}`)]);
   }
+  const lines = shown.map((line) => paintLine(line, columns, paint));
   while (lines.length < rows) lines.push(' '.repeat(columns));
   return lines.slice(0, rows);
 }
 
 const MARKS: Readonly<Record<Message['kind'], Segment>> = {
-  info: styled('good', '✓ '),
+  done: styled('good', '✓ '),
+  note: styled('dim', '· '),
   warning: styled('warning', '! '),
   error: styled('bad', '✗ '),
 };
@@ -206,12 +226,12 @@ function footLines(console: Console, context: ScreenContext, columns: number, ro
   const lines: string[] = [];
   if (message !== undefined) {
     const most = rows >= 20 ? 3 : 1;
-    const texts = wrapText(message.text, columns - 4).slice(0, most);
+    const texts = fewLines(message.text, columns - 4, most);
     texts.forEach((text, at) => {
       lines.push(paintLine(at === 0 ? [' ', MARKS[message.kind], text] : `   ${text}`, columns, paint));
     });
     if (message.remedy !== undefined && most > 1) {
-      for (const text of wrapText(message.remedy, columns - 4).slice(0, 2))
+      for (const text of fewLines(message.remedy, columns - 4, 2))
         lines.push(paintLine([styled('dim', `   ${text}`)], columns, paint));
     }
   } else {
@@ -220,6 +240,14 @@ function footLines(console: Console, context: ScreenContext, columns: number, ro
   }
   if (rows >= 8) lines.push(hintLine(console, columns, rows));
   return lines;
+}
+
+/** The text on at most so many lines; what does not fit on the last is cut, with a sign. */
+function fewLines(text: string, columns: number, most: number): string[] {
+  const lines = wrapText(text, columns);
+  return lines.length <= most
+    ? lines
+    : [...lines.slice(0, most - 1), fitText(lines.slice(most - 1).join(' '), columns)];
 }
 
 function safely(make: () => Line): Line {
@@ -232,7 +260,8 @@ function safely(make: () => Line): Line {
 
 function hintLine(console: Console, columns: number, rows: number): string {
   const parts: (string | Segment)[] = [' '];
-  if (columns < 80 || rows < 24) parts.push(styled('warning', `${columns}x${rows}: 80x24 shows more  `));
+  if (columns < 80 || rows < 24)
+    parts.push(styled('warning', `${columns}x${rows}${columns < 60 ? ', small  ' : ': 80x24 shows more  '}`));
   if (console.filterField !== undefined) {
     parts.push(
       'type to filter: text, !not, ~fuzzy   ',
@@ -282,6 +311,13 @@ function hintLine(console: Console, columns: number, rows: number): string {
   );
 }
 
+/** As many of the parts, which stand three spaces apart, as fit whole. */
+function wholeParts(text: string, columns: number): string {
+  const parts = text.split('   ');
+  while (parts.length > 1 && textWidth(parts.join('   ')) > columns) parts.pop();
+  return parts.join('   ');
+}
+
 function overlayOf(console: Console, columns: number, rows: number): FrameOverlay | undefined {
   const overlay = console.overlays.at(-1);
   if (overlay === undefined) return undefined;
@@ -297,7 +333,7 @@ function overlayOf(console: Console, columns: number, rows: number): FrameOverla
   const room = Math.max(1, rows - 3 - tableRows);
   const shown = view.lines.slice(0, room);
   const footer = paintLine(
-    typeof view.footer === 'string' ? [styled('dim', view.footer)] : view.footer,
+    typeof view.footer === 'string' ? [styled('dim', wholeParts(view.footer, width))] : view.footer,
     width,
     paint,
   );

@@ -13,7 +13,7 @@ export function jumpToOwner(console: Console): void {
       const group = hostState.device(subject.name)?.group;
       if (owner !== undefined) return console.go('machines', owner);
       if (group !== undefined) return console.go('groups', String(group));
-      return console.say(`${subject.name} has no owner and no group`);
+      return console.note(`${subject.name} has no owner and no group`);
     }
     case 'mdev': {
       const owner = ownerOf(console, subject.name);
@@ -32,19 +32,19 @@ export function jumpToOwner(console: Console): void {
       const owner = hostState.group(subject.id)?.owner;
       if (owner !== undefined && hostState.machineState(owner) !== undefined)
         return console.go('machines', owner);
-      return console.say(`the owner is ${owner ?? 'nobody'}`);
+      return console.note(`the owner is ${owner ?? 'nobody'}`);
     }
     case 'domain': {
       const owner = hostState.domains().find((domain) => domain.name === subject.name)?.owner;
       if (owner !== undefined && hostState.machineState(owner) !== undefined)
         return console.go('machines', owner);
-      return console.say('the owner is the kernel');
+      return console.note('the owner is the kernel');
     }
     case 'event':
-      if (subject.device === undefined) return console.say('no device known for this event');
+      if (subject.device === undefined) return console.note('no device known for this event');
       return console.go('topology', subject.device);
     default:
-      return console.say('nothing owns this');
+      return console.note('nothing owns this');
   }
 }
 
@@ -60,7 +60,7 @@ export function jumpToUser(console: Console): void {
         .domains()
         .find((candidate) => candidate.attachments.some((attachment) => attachment.device === subject.name));
       if (domain !== undefined) return console.go('domains', domain.name);
-      return console.say(`nothing uses ${subject.name}`);
+      return console.note(`nothing uses ${subject.name}`);
     }
     case 'mdev':
       return console.go('mdevs', subject.name);
@@ -68,21 +68,21 @@ export function jumpToUser(console: Console): void {
       const mdev = hostState
         .mdevs()
         .find((candidate) => candidate.parent === subject.parent && candidate.type === subject.type);
-      return mdev === undefined ? console.say('none of this type is made') : console.go('mdevs', mdev.uuid);
+      return mdev === undefined ? console.note('none of this type is made') : console.go('mdevs', mdev.uuid);
     }
     case 'machine': {
       const device = hostState.machineState(subject.name)?.devices[0];
-      if (device === undefined) return console.say(`${subject.name} has no devices`);
+      if (device === undefined) return console.note(`${subject.name} has no devices`);
       return console.go(device.kind === 'mdev' ? 'mdevs' : 'topology', device.device);
     }
     case 'group': {
       const member = hostState.group(subject.id)?.devices[0];
-      return member === undefined ? console.say('the group is empty') : console.go('topology', member);
+      return member === undefined ? console.note('the group is empty') : console.go('topology', member);
     }
     case 'domain': {
       const attachment = hostState.domains().find((domain) => domain.name === subject.name)?.attachments[0];
       return attachment === undefined
-        ? console.say('nothing is attached')
+        ? console.note('nothing is attached')
         : console.go('topology', attachment.device);
     }
     case 'unit': {
@@ -98,7 +98,7 @@ export function jumpToUser(console: Console): void {
         .deviceTree()
         .map((root) => find(root.devices))
         .find((found) => found !== undefined);
-      return address === undefined ? console.say('no device is below it') : console.go('topology', address);
+      return address === undefined ? console.note('no device is below it') : console.go('topology', address);
     }
     case 'event':
       return console.go(
@@ -106,6 +106,6 @@ export function jumpToUser(console: Console): void {
         subject.device === undefined ? undefined : ownerOf(console, subject.device),
       );
     default:
-      return console.say('nothing uses this');
+      return console.note('nothing uses this');
   }
 }

@@ -1,5 +1,6 @@
 /** A screen as it is best read aloud: what there is, where one stands, the row in words, and what can be done. */
 import type { Console } from './console.ts';
+import { fades } from './console-setup.ts';
 import { type Line, plainOf } from './format/line.ts';
 
 export interface Reading {
@@ -49,7 +50,7 @@ export function readingOf(console: Console): Reading {
     message:
       message === undefined
         ? undefined
-        : `${message.kind === 'info' ? '' : `${message.kind}: `}${message.text}${message.remedy === undefined ? '' : `. ${message.remedy}`}`,
+        : `${fades(message) ? '' : `${message.kind}: `}${message.text}${message.remedy === undefined ? '' : `. ${message.remedy}`}`,
     keys: keymap
       .hints(console.screenId, console.subject()?.kind)
       .map((command) => `${keymap.keysOf(command)[0]} ${command.hint}`)

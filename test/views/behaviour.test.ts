@@ -73,7 +73,7 @@ describe('the console', () => {
       await stage.keys(key, 'j', 'Enter', ':', 'Esc', '?', 'Esc', 'Esc');
       expect(stage.handle?.lines).toHaveLength(10);
     }
-    expect(await stage.text()).toContain('40x10: 80x24 shows more');
+    expect(await stage.text()).toContain('40x10, small');
   });
 
   it('is right after each of many resizes', async () => {

@@ -16,15 +16,16 @@ export function openHelp(console: Console): void {
   console.push(
     new TextView({
       title: `Help: ${console.screen.title}`,
-      lines: () => helpLines(console),
+      lines: (columns) => helpLines(console, columns),
       onClose: () => console.pop(),
     }),
   );
 }
 
 /** Keys that apply to the screen first, then those that apply everywhere, then the rest; then what the screens are. */
-export function helpLines(console: Console): Line[] {
+export function helpLines(console: Console, columns: number): Line[] {
   const { keymap, screenId } = console;
+  const keyColumns = columns < 60 ? 12 : 18;
   const lines: Line[] = [[styled('dim', `${console.screen.title}: ${console.screen.about}`)], ''];
   const here: Command[] = [];
   const anywhere: Command[] = [];
@@ -41,7 +42,7 @@ export function helpLines(console: Console): Line[] {
       const keys = keymap.keysOf(command).join(' ');
       if (keys === '') continue;
       const on = command.subjects === undefined ? '' : `  (${command.subjects.join(', ')})`;
-      lines.push(['  ', styled('key', keys.padEnd(18)), ` ${command.title}`, styled('dim', on)]);
+      lines.push(['  ', styled('key', keys.padEnd(keyColumns)), ` ${command.title}`, styled('dim', on)]);
     }
     lines.push('');
   };
@@ -50,7 +51,7 @@ export function helpLines(console: Console): Line[] {
   part('On other screens', elsewhere);
   lines.push([styled('title', 'Screens')]);
   for (const screen of screens)
-    lines.push(['  ', styled('key', screen.title.padEnd(18)), ` ${screen.about}`]);
+    lines.push(['  ', styled('key', screen.title.padEnd(keyColumns)), ` ${screen.about}`]);
   lines.push('', [
     styled(
       'dim',

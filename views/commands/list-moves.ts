@@ -1,5 +1,6 @@
 /** Moving and choosing within a list: folds, marks, order, panes. */
 import type { Console } from '../console.ts';
+import { fades } from '../console-setup.ts';
 
 export function foldOrUp(console: Console): void {
   const { detail, list, screen, row } = console;
@@ -33,16 +34,16 @@ export function foldAll(console: Console): void {
 }
 
 export function nextPane(console: Console): void {
-  if (!console.detail.open && console.screen.detailAlways !== true) console.openDetail();
-  console.detail.open = true;
-  console.detail.focused = !console.detail.focused;
+  const { detail } = console;
+  if (!detail.open && console.screen.detailAlways !== true) console.openDetail();
+  detail.focused = !detail.focused;
 }
 
 export function sortNext(console: Console): void {
   const columns = console.screen.columns(console.context);
   console.list.sortNext(columns);
   const { sort } = console.list;
-  console.say(
+  console.note(
     sort === undefined
       ? 'in the order of the machine'
       : `sorted by ${columns.find((column) => column.id === sort.column)?.title}`,
@@ -63,7 +64,7 @@ export function markRange(console: Console): void {
   const { list } = console;
   if (list.rangeFrom === undefined) {
     list.rangeFrom = list.cursor;
-    console.say('range begins here; move, then v again');
+    console.note('range begins here; move, then v again');
   } else list.markRange();
 }
 
@@ -84,7 +85,7 @@ export function togglePick(console: Console): void {
 
 export function stepBack(console: Console): void {
   const { list, detail } = console;
-  if (console.message !== undefined && console.message.kind !== 'info') console.message = undefined;
+  if (console.message !== undefined && !fades(console.message)) console.message = undefined;
   else if (list.rangeFrom !== undefined) list.rangeFrom = undefined;
   else if (detail.open && !console.screen.detailAlways) {
     detail.open = false;

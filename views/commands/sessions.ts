@@ -105,6 +105,7 @@ export function removeSession(console: Console): void {
   console.push(
     new Confirm({
       title: `Move ${name} to the bin?`,
+      about: [],
       consequences: [`${name} is no longer listed; vtdeck session restore brings it back`],
       name,
       onYes: () => {

@@ -8,13 +8,13 @@ export function toggleRaw(console: Console): void {
   console.raw = !console.raw;
   if (!console.detail.open) console.openDetail();
   console.detail.top = 0;
-  console.say(console.raw ? 'raw bytes' : 'decoded fields');
+  console.note(console.raw ? 'raw bytes' : 'decoded fields');
 }
 
 export function togglePause(console: Console): void {
   console.pausedAt =
     console.pausedAt === undefined ? (console.hostState.events().at(-1)?.sequence ?? 0) : undefined;
-  console.say(console.pausedAt === undefined ? 'following' : 'paused: newer events are held back');
+  console.note(console.pausedAt === undefined ? 'following' : 'paused: newer events are held back');
 }
 
 export function undo(console: Console): void {
@@ -68,12 +68,12 @@ export function nextTheme(console: Console): void {
   console.themeName = names[(names.indexOf(console.themeName) + 1) % names.length];
   console.paint = { ...console.paint, theme: themes[console.themeName] };
   console.prefer({ theme: console.themeName });
-  console.say(`theme ${console.themeName}`);
+  console.note(`theme ${console.themeName}`);
 }
 
 export function toggleMouse(console: Console): void {
   console.mouseOn = !console.mouseOn;
   console.terminal.setMouse(console.mouseOn);
   console.prefer({ mouse: console.mouseOn });
-  console.say(console.mouseOn ? 'mouse on: click selects, wheel scrolls' : 'mouse off');
+  console.note(console.mouseOn ? 'mouse on: click selects, wheel scrolls' : 'mouse off');
 }

@@ -1,11 +1,14 @@
 /** Asks before a dangerous act: shows what it takes; for the worst the name must be typed. */
 import type { InputEvent } from '../../src/terminal/input.ts';
-import { type Line, styled, wrapText } from '../format/line.ts';
+import { textWidth } from '../../src/terminal/width.ts';
+import { type Line, styled, wrapLine, wrapText } from '../format/line.ts';
 import { TextField } from '../text-field.ts';
 import type { Overlay, OverlayView } from './overlay.ts';
 
 export interface ConfirmOptions {
   readonly title: string;
+  /** What it is done to, as `name value`. */
+  readonly about: readonly Line[];
   readonly consequences: readonly string[];
   /** To be typed in full; undefined: `y` is enough. */
   readonly name?: string;
@@ -38,30 +41,27 @@ export class Confirm implements Overlay {
   }
 
   view(columns: number, rows: number): OverlayView {
-    const { name, consequences, title } = this.options;
+    const { name, about, consequences, title } = this.options;
     const width = Math.min(columns, 76);
-    const wrapped = consequences.flatMap((text) =>
-      wrapText(text, width - 2).map(
-        (line, at): Line => (at === 0 ? [styled('warning', '! '), line] : `  ${line}`),
-      ),
-    );
-    const room = Math.max(1, rows - 5);
+    const wrapped = about.flatMap((line) => wrapLine(line, width));
+    for (const text of consequences) {
+      wrapText(text, width - 2).forEach((line, at) => {
+        wrapped.push(at === 0 ? [styled('warning', '! '), line] : `  ${line}`);
+      });
+    }
+    if (name === undefined && consequences.length === 0) wrapped.push('z undoes it.');
+    const room = Math.max(1, rows - (name === undefined ? 3 : 5));
     const lines: Line[] =
       wrapped.length > room
         ? [...wrapped.slice(0, room - 1), `  and ${wrapped.length - room + 1} lines more`]
         : wrapped;
     if (name !== undefined) {
-      const line = this.field.line();
-      lines.push('', [
-        'Type ',
-        styled('strong', name),
-        ' to go on: ',
-        ...(typeof line === 'string' ? [line] : line),
-      ]);
+      const left = Math.max(4, width - textWidth(`Type ${name} to go on: `));
+      lines.push('', ['Type ', styled('strong', name), ' to go on: ', ...this.field.line(left)]);
     }
     return {
       title,
-      lines: lines.length === 0 ? ['This can be undone with z.'] : lines,
+      lines,
       footer:
         name === undefined
           ? [styled('key', 'y'), ' does it   ', styled('key', 'n'), ' leaves']

@@ -91,8 +91,7 @@ export class Palette implements Overlay {
       Math.floor(width / 2),
       this.suggestions.reduce((most, suggestion) => Math.max(most, suggestion.text.length), 12),
     );
-    const line = this.field.line();
-    const lines: Line[] = [[styled('key', ':'), ...(typeof line === 'string' ? [line] : line)]];
+    const lines: Line[] = [[styled('key', ':'), ...this.field.line(width - 1)]];
     for (const [at, suggestion] of this.suggestions.slice(top, top + visible).entries()) {
       const current = top + at === this.cursor;
       lines.push([

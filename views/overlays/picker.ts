@@ -86,7 +86,7 @@ export class Picker implements Overlay {
     const lines: Line[] = [
       [
         '> ',
-        ...lineParts(this.field.line()),
+        ...this.field.line(width - 20),
         styled('dim', `   ${this.shown.length} of ${this.options.items.length}`),
       ],
     ];
@@ -150,10 +150,6 @@ export class Picker implements Overlay {
     this.cursor = 0;
     this.top = 0;
   }
-}
-
-function lineParts(line: Line): readonly Exclude<Line, string>[number][] {
-  return typeof line === 'string' ? [line] : line;
 }
 
 /** Each column as wide as its longest cell, the last one cut when it gets too much. */

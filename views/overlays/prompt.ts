@@ -1,6 +1,6 @@
 /** A question answered with a line of text. */
 import type { InputEvent } from '../../src/terminal/input.ts';
-import { type Line, styled } from '../format/line.ts';
+import { type Line, styled, wrapLine } from '../format/line.ts';
 import { TextField } from '../text-field.ts';
 import type { Overlay, OverlayView } from './overlay.ts';
 
@@ -38,17 +38,21 @@ export class Prompt implements Overlay {
     if (this.field.handle(event)) this.wrong = undefined;
   }
 
-  view(columns: number): OverlayView {
-    const line = this.field.line();
+  view(columns: number, rows: number): OverlayView {
+    const width = Math.min(columns, 76);
+    const wrong: Line[] =
+      this.wrong === undefined ? [''] : wrapLine([styled('bad', `! ${this.wrong}`)], width);
+    const asked = this.options.lines.flatMap((line) => wrapLine(line, width));
     return {
       title: this.options.title,
       lines: [
-        ...this.options.lines,
-        ['> ', ...(typeof line === 'string' ? [line] : line)],
-        this.wrong === undefined ? '' : [styled('bad', `! ${this.wrong}`)],
+        // Where all does not fit, what is typed stays in sight.
+        ...asked.slice(0, Math.max(1, rows - 2 - wrong.length)),
+        ['> ', ...this.field.line(width - 2)],
+        ...wrong,
       ],
       footer: 'Enter answers   Esc leaves',
-      width: Math.min(columns, 76),
+      width,
     };
   }
 }

@@ -1,13 +1,14 @@
 /** A text to read: help, a result, the tour. */
 import type { InputEvent } from '../../src/terminal/input.ts';
-import type { Line } from '../format/line.ts';
+import { type Line, wrapLine } from '../format/line.ts';
 import type { Overlay, OverlayView } from './overlay.ts';
 
 export interface TextViewOptions {
   readonly title: string;
   /** The lines for a width. */
   lines(columns: number): readonly Line[];
-  readonly footer?: Line;
+  /** Keys of its own, apart by three spaces. */
+  readonly footer?: string;
   /** Keys of its own; true: handled. */
   onKey?(key: string, event: InputEvent): boolean;
   onClose(): void;
@@ -30,7 +31,9 @@ export class TextView implements Overlay {
       return;
     }
     if (event.type !== 'key') return;
-    if (this.options.onKey?.(event.key, event) === true) return;
+    // What does not fit must be reachable, whatever else the keys are used for.
+    const scrolls = this.last > 0 && ['Down', 'Up', 'PageDown', 'PageUp'].includes(event.key);
+    if (!scrolls && this.options.onKey?.(event.key, event) === true) return;
     switch (event.key) {
       case 'Esc':
       case 'q':
@@ -60,18 +63,18 @@ export class TextView implements Overlay {
 
   view(columns: number, rows: number): OverlayView {
     const width = Math.min(columns, 100);
-    const all = this.options.lines(width);
+    const all = this.options.lines(width).flatMap((line) => wrapLine(line, width));
     this.page = Math.max(1, rows - 3);
     this.last = Math.max(0, all.length - this.page);
     this.top = Math.min(this.top, this.last);
     const more =
       this.last > 0
-        ? `   lines ${this.top + 1} to ${Math.min(all.length, this.top + this.page)} of ${all.length}`
+        ? `   arrows scroll   lines ${this.top + 1} to ${Math.min(all.length, this.top + this.page)} of ${all.length}`
         : '';
     return {
       title: this.options.title,
       lines: all.slice(this.top, this.top + this.page),
-      footer: this.options.footer ?? `Esc leaves   arrows scroll${more}`,
+      footer: `${this.options.footer ?? 'Esc leaves'}${more}`,
       width,
     };
   }

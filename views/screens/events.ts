@@ -104,7 +104,6 @@ function detail(row: ReportedEvent, context: ScreenContext): Section[] {
         pairLine('Kernel said', row.text),
       ],
     },
-    ...refusingEntry(row, context),
     {
       title: 'What to do',
       lines:
@@ -115,6 +114,7 @@ function detail(row: ReportedEvent, context: ScreenContext): Section[] {
               't walks the tables for this address and shows the entry that refused.',
             ],
     },
+    ...refusingEntry(row, context),
   ];
 }
 

@@ -6,7 +6,7 @@ import { defineScreen } from './screen.ts';
 
 const columns: readonly Column<CommandLogEntry>[] = [
   { id: 'id', title: 'Act', width: 5, align: 'right', priority: 1, cell: (row) => String(row.id) },
-  { id: 'summary', title: 'What was done', width: 40, grows: true, priority: 2, cell: (row) => row.summary },
+  { id: 'summary', title: 'What was done', width: 26, grows: true, priority: 2, cell: (row) => row.summary },
   {
     id: 'command',
     title: 'Linux command',

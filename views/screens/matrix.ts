@@ -4,6 +4,7 @@ import type { Column } from '../columns/column.ts';
 import { type Line, styled } from '../format/line.ts';
 import { counted } from '../format/values.ts';
 import { rowsOf } from '../list/row-source.ts';
+import { pairLine } from './parts.ts';
 import { defineScreen, type ScreenContext } from './screen.ts';
 
 interface Row {
@@ -44,7 +45,8 @@ export const matrix = defineScreen<Row>({
   id: 'matrix',
   title: 'Isolation',
   shortTitle: 'Iso',
-  about: 'every device against the memory of every machine: what it can read and write now',
+  about:
+    'every device against the memory of every machine: how many pages it can read (r) and write (rw) now',
   noun: 'device',
   columns: (context): readonly Column<Row>[] => [
     { id: 'device', title: 'Device', width: 36, priority: 0, cell: (row) => row.device },
@@ -79,9 +81,11 @@ export const matrix = defineScreen<Row>({
   detail: (row) => [
     {
       title: row.device,
-      lines: [...row.cells.values()].map(
-        (cell) =>
-          `${cell.machine.padEnd(16)} ${cell.readablePages.toLocaleString('en-US').padStart(10)} pages to read ${cell.writablePages.toLocaleString('en-US').padStart(10)} to write`,
+      lines: [...row.cells.values()].map((cell) =>
+        pairLine(
+          cell.machine,
+          `reads ${counted(cell.readablePages, 'page')}, writes ${counted(cell.writablePages, 'page')}`,
+        ),
       ),
     },
   ],

@@ -129,7 +129,11 @@ function sideBySide(names: readonly string[], plan: Plan, context: ScreenContext
   const members = [...new Set([...names, ...plan.takes])];
   return members.map((name): Line => {
     const node = host.device(name);
-    const before = `${node === undefined ? `${name.slice(0, 8)}…` : name}  ${node === undefined ? 'free mdev' : (node.driver ?? 'no driver')}`;
+    const mdev = node === undefined ? host.mdevs().find((candidate) => candidate.uuid === name) : undefined;
+    const owner = node?.assignedTo ?? mdev?.assignedTo;
+    const user =
+      owner !== undefined ? `with ${owner}` : node === undefined ? 'free mdev' : (node.driver ?? 'no driver');
+    const before = `${node === undefined ? `${name.slice(0, 8)}…` : name}  ${user}`;
     const after: Line = names.includes(name)
       ? [styled('good', 'the guest has it')]
       : lost.has(name)

@@ -59,11 +59,11 @@ const device =
     row.kind === 'device' ? cell(row.node) : row.kind === 'mdev' ? mdev(row.mdev) : '';
 
 const columns: readonly Column<Row>[] = [
-  { id: 'tree', title: 'Device', width: 25, grows: 48, priority: 0, cell: treeCell },
+  { id: 'tree', title: 'Device', width: 24, grows: 48, priority: 0, cell: treeCell },
   {
     id: 'name',
     title: 'What it is',
-    width: 14,
+    width: 18,
     grows: true,
     priority: 1,
     cell: (row) =>
