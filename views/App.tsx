@@ -122,6 +122,12 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
     exitOnCtrlC: false,
     patchConsole: false,
   });
+  // Ink shows a component that throws its own way and goes on; here it is a crash like any other.
+  instance.waitUntilExit().catch((thrown: unknown) => {
+    setImmediate(() => {
+      throw thrown;
+    });
+  });
   started = true;
   lastFrame = clock.now();
 

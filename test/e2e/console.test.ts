@@ -1,4 +1,4 @@
-/** The built program in a pseudo-terminal: from start to end, each way of ending. */
+/** The built program in a pseudo-terminal, from start to end. */
 import { existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { plainText } from '../../src/terminal/cells.ts';
@@ -43,16 +43,6 @@ async function closed(console: Running): Promise<number> {
   return code;
 }
 
-/** What the terminal was told last about each thing that must be given back. */
-function expectRestored(console: Running): void {
-  expect(console.onAlternateScreen).toBe(false);
-  const last = (on: string, off: string): boolean =>
-    console.bytes.lastIndexOf(off) > console.bytes.lastIndexOf(on);
-  expect(last('\u001b[?25l', '\u001b[?25h')).toBe(true);
-  expect(last('\u001b[?2004h', '\u001b[?2004l')).toBe(true);
-  expect(last('\u001b[?1002h', '\u001b[?1002l') || !console.bytes.includes('\u001b[?1002h')).toBe(true);
-}
-
 const title =
   missing === undefined
     ? 'the console in a pseudo-terminal'
@@ -86,7 +76,7 @@ describe.skipIf(missing !== undefined)(title, { timeout: 120_000 }, () => {
     await console.shows('faulted');
     console.type('q');
     expect(await closed(console)).toBe(0);
-    expectRestored(console);
+    expect(console.leftBehind).toEqual([]);
 
     const again = new Running([], { home, columns, rows });
     running = again;
@@ -97,44 +87,8 @@ describe.skipIf(missing !== undefined)(title, { timeout: 120_000 }, () => {
     await again.shows('vm1');
     again.type('q');
     expect(await closed(again)).toBe(0);
-    const verified = await command(home, 'session', 'verify');
+    const verified = await command(home, 'session', 'verify', 'main');
     expect(verified.output + verified.code).toMatch(/0$/);
-  });
-
-  it.each([
-    ['SIGTERM', 143],
-    ['SIGHUP', 129],
-  ])('gives the terminal back on %s and loses nothing', async (signal, code) => {
-    const console = await open();
-    console.type('nweb\r');
-    console.type('\u0015');
-    await console.shows('✓ vm1web ');
-    console.kill(signal);
-    expect(await closed(console)).toBe(code);
-    expectRestored(console);
-    expect((await command(home, 'session', 'show', 'main')).output).toContain('vm1web');
-  });
-
-  it('loses no act to kill -9', async () => {
-    const console = await open();
-    console.type('n\r');
-    await console.shows('✓ vm1 ');
-    console.kill('SIGKILL');
-    await closed(console);
-    const again = new Running([], { home });
-    running = again;
-    await again.shows('Topology');
-    again.type('4');
-    await again.shows('running');
-    again.type('q');
-    expect(await closed(again)).toBe(0);
-  });
-
-  it('quits with Ctrl-C', async () => {
-    const console = await open();
-    console.type('\u0003');
-    expect(await closed(console)).toBe(0);
-    expectRestored(console);
   });
 
   it('stops with Ctrl-Z under a shell with job control and is right again after fg', async () => {

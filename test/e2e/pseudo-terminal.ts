@@ -120,6 +120,31 @@ export class Running {
     return this.emulator.buffer.active.type === 'alternate';
   }
 
+  /** What of the terminal is not as a shell wants it: modes that a program may leave behind. */
+  get leftBehind(): string[] {
+    const { modes } = this.emulator;
+    // The public interface has no word for whether the cursor is shown.
+    const { isCursorHidden } = (
+      this.emulator as unknown as { _core: { coreService: { isCursorHidden: boolean } } }
+    )._core.coreService;
+    return Object.entries({
+      'alternate screen': this.onAlternateScreen,
+      'cursor hidden': isCursorHidden,
+      'mouse reports': modes.mouseTrackingMode !== 'none',
+      'bracketed paste': modes.bracketedPasteMode,
+      'synchronised output': modes.synchronizedOutputMode,
+      'focus reports': modes.sendFocusMode,
+      'application cursor keys': modes.applicationCursorKeysMode,
+    })
+      .filter(([, on]) => on)
+      .map(([name]) => name);
+  }
+
+  /** Closes the terminal's window: the program's side hangs up. */
+  closeWindow(): void {
+    (this.process as unknown as { destroy(): void }).destroy();
+  }
+
   /** Waits until the screen shows it. */
   async shows(what: string | RegExp | ((screen: string) => boolean), within = 30_000): Promise<string> {
     const fits = (): boolean => {
