@@ -106,6 +106,7 @@ function readStructure(reader: Reader, at: number, type: number, length: number)
         kind: 'ANDD',
         deviceNumber: reader.u8(at + 7),
         name: String.fromCharCode(...(nul < 0 ? name : name.subarray(0, nul))),
+        ...(nul < 0 ? { unterminated: true } : {}),
         bytes,
       };
     }

@@ -66,6 +66,8 @@ export interface NamespaceDeviceStructure {
   readonly deviceNumber: number;
   /** ACPI path, without its final NUL. */
   readonly name: string;
+  /** There is no final NUL within the structure. */
+  readonly unterminated?: boolean;
 }
 
 /** Integrated devices with a translation cache of their own. VT-d 8.8. */
@@ -140,7 +142,17 @@ export class DmarError extends Error {
   }
 }
 
-/** The units of a table, in its order. */
+/**
+ * The units of a table, in its order. An entry that repeats segment and register base of another is no unit of its own, and
+ * Linux does not look at its scopes (dmar_find_dmaru of drivers/iommu/intel/dmar.c).
+ */
 export function remappingUnits(table: DmarTable): RemappingUnitStructure[] {
-  return table.structures.filter((structure) => structure.kind === 'DRHD');
+  const units: RemappingUnitStructure[] = [];
+  for (const one of table.structures) {
+    if (one.kind !== 'DRHD') continue;
+    if (units.some((unit) => unit.segment === one.segment && unit.registerBase === one.registerBase))
+      continue;
+    units.push(one);
+  }
+  return units;
 }

@@ -106,6 +106,7 @@ function fromTable(
   const lookup = new UnitLookup(table, topology, {
     registers: (base) => known.get(base),
     graphicsOff: options.graphicsOff,
+    scalableMode: options.scalableMode,
   });
   const active = lookup.units.filter((unit) => unit.ignored === undefined);
   const system = systemDefaultType(
@@ -113,7 +114,7 @@ function fromTable(
     active.flatMap((unit) => unit.registers ?? []),
   );
   const order = new Map(lookup.units.map((unit, index) => [unit, { order: index }]));
-  const warnings = [...table.warnings, ...lookup.warnings.map((one) => `${one.where}: ${one.problem}`)];
+
   return {
     coverage: {
       unitOf: (device) => {
@@ -133,7 +134,7 @@ function fromTable(
     options,
     amd,
     assumptions: [...assumptions, ...unlistedNamespaceDevices(lookup, description)],
-    warnings,
+    warnings: lookup.refused === undefined ? table.warnings : [...table.warnings, lookup.refused],
   };
 }
 

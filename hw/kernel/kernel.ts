@@ -264,13 +264,17 @@ export class LinuxKernel {
   private findUnits(): UnitLookup | undefined {
     const table = this.port.acpiTable('DMAR');
     if (table === undefined || !this.options.intelEnabled) return undefined;
-    return new UnitLookup(readDmar(table), this.topology, {
+    const lookup = new UnitLookup(readDmar(table), this.topology, {
       registers: (base) => {
         const mmio = this.port.mmio(base);
         return mmio === undefined ? undefined : { cap: mmio.read(0x08, 8), ecap: mmio.read(0x10, 8) };
       },
       graphicsOff: this.options.graphicsOff,
+      scalableMode: this.options.scalableMode,
     });
+    if (lookup.refused === undefined) return lookup;
+    this.log.write(`DMAR: ${lookup.refused}`);
+    return undefined;
   }
 
   private startIntel(options: BootOptions): IntelDriver | undefined {

@@ -13,8 +13,37 @@ const SCALABLE_MODE = 43n;
 const SECOND_LEVEL = 46n;
 const FIRST_LEVEL = 47n;
 
+/** CAP bits 12:8: second-level address widths, 30 bits and 9 more for each. */
+const SAGAW_SHIFT = 8n;
+/** CAP bit 60: first-level tables may have five levels. */
+const FIVE_LEVEL = 60n;
+const FOUR_LEVELS = 0b0100n;
+const FIVE_LEVELS = 0b1000n;
+/** Linux asks for 57 bits and takes less. */
+const WANTED_WIDTHS = 0b1111n;
+
 function bit(value: bigint, position: bigint): boolean {
   return ((value >> position) & 1n) !== 0n;
+}
+
+/**
+ * Why a unit translates nothing for Linux, or undefined: it has a page-table depth that Linux can use (alloc_iommu,
+ * __iommu_calculate_sagaw). With both levels in scalable mode a depth must fit both.
+ */
+export function unusableWidths(registers: UnitRegisters, scalableMode: boolean): string | undefined {
+  const { cap, ecap } = registers;
+  const second = (cap >> SAGAW_SHIFT) & 0x1fn;
+  if (second === 0n && (!bit(ecap, SCALABLE_MODE) || bit(ecap, SECOND_LEVEL))) {
+    return 'its CAP register offers no address width (SAGAW, bits 12:8, is 0): no DMA translation';
+  }
+  const first = FOUR_LEVELS | (bit(cap, FIVE_LEVEL) ? FIVE_LEVELS : 0n);
+  let widths = second;
+  if (scalableMode && bit(ecap, SCALABLE_MODE) && bit(ecap, FIRST_LEVEL)) {
+    widths = bit(ecap, SECOND_LEVEL) ? first & second : first;
+  }
+  return (widths & WANTED_WIDTHS) === 0n
+    ? `no table depth fits both its levels (SAGAW, CAP bits 12:8, is 0x${second.toString(16)})`
+    : undefined;
 }
 
 /** first_level_by_default: what a new domain of this unit uses. */

@@ -26,38 +26,50 @@ export function commandLineWords(line: string): string[] {
   return (line.match(/(?:"[^"]*"|[^\s"])+/g) ?? []).map((word) => word.replaceAll('"', ''));
 }
 
-/** Later words override earlier ones, as the kernel parses them in order. */
+/**
+ * What a command line comes to. `iommu=`, `iommu.passthrough` and `iommu.strict` are early parameters: they are all read
+ * before `intel_iommu=`, which therefore has the last word on strictness. Among words of one kind later ones win, but for
+ * `iommu=off`, which nothing takes back. What follows `--` is for init.
+ */
 export function iommuOptions(commandLine: string | undefined): IommuOptions {
-  const options = {
-    intelEnabled: true,
-    amdEnabled: true,
-    passThrough: false,
-    strict: false,
-    graphicsOff: false,
-    scalableMode: true,
-  };
+  const early = { off: false, passThrough: false, strict: false };
+  const late = { intel: true, amd: true, strict: false, graphicsOff: false, scalableMode: true };
   for (const word of commandLineWords(commandLine ?? '')) {
+    if (word === '--') break;
     const equals = word.indexOf('=');
     if (equals < 0) continue;
     const key = word.slice(0, equals).replaceAll('-', '_');
     const value = word.slice(equals + 1);
     const parts = value.split(',');
-    if (key === 'intel_iommu') applyIntel(options, parts);
+    if (key === 'intel_iommu') applyIntel(late, parts);
     else if (key === 'amd_iommu') {
-      if (parts.includes('off')) options.amdEnabled = false;
-    } else if (key === 'iommu') applyGeneric(options, parts);
-    else if (key === 'iommu.passthrough') options.passThrough = booleanOf(value) ?? options.passThrough;
-    else if (key === 'iommu.strict') options.strict = booleanOf(value) ?? options.strict;
+      if (parts.includes('off')) late.amd = false;
+    } else if (key === 'iommu') applyGeneric(early, parts);
+    else if (key === 'iommu.passthrough') early.passThrough = booleanOf(value) ?? early.passThrough;
+    else if (key === 'iommu.strict') early.strict = booleanOf(value) ?? early.strict;
   }
-  return options;
+  return {
+    intelEnabled: late.intel && !early.off,
+    amdEnabled: late.amd && !early.off,
+    passThrough: early.passThrough,
+    strict: early.strict || late.strict,
+    graphicsOff: late.graphicsOff,
+    scalableMode: late.scalableMode,
+  };
 }
 
-type Mutable = { -readonly [Key in keyof IommuOptions]: IommuOptions[Key] };
+interface LateOptions {
+  intel: boolean;
+  strict: boolean;
+  graphicsOff: boolean;
+  scalableMode: boolean;
+}
 
-function applyIntel(options: Mutable, parts: readonly string[]): void {
+/** intel_iommu_setup: prefixes decide. */
+function applyIntel(options: LateOptions, parts: readonly string[]): void {
   for (const part of parts) {
-    if (part.startsWith('on')) options.intelEnabled = true;
-    else if (part.startsWith('off')) options.intelEnabled = false;
+    if (part.startsWith('on')) options.intel = true;
+    else if (part.startsWith('off')) options.intel = false;
     else if (part.startsWith('igfx_off')) options.graphicsOff = true;
     else if (part.startsWith('strict')) options.strict = true;
     else if (part.startsWith('sm_on')) options.scalableMode = true;
@@ -65,12 +77,12 @@ function applyIntel(options: Mutable, parts: readonly string[]): void {
   }
 }
 
-function applyGeneric(options: Mutable, parts: readonly string[]): void {
+/** iommu_setup of arch/x86/kernel/pci-dma.c; `usedac` ends it. */
+function applyGeneric(options: { off: boolean; passThrough: boolean }, parts: readonly string[]): void {
   for (const part of parts) {
-    if (part === 'off') {
-      options.intelEnabled = false;
-      options.amdEnabled = false;
-    } else if (part === 'pt') options.passThrough = true;
-    else if (part === 'nopt') options.passThrough = false;
+    if (part.startsWith('usedac')) return;
+    if (part.startsWith('off')) options.off = true;
+    else if (part.startsWith('pt')) options.passThrough = true;
+    else if (part.startsWith('nopt')) options.passThrough = false;
   }
 }

@@ -12,6 +12,9 @@ import {
 } from '../../acpi/dmar.ts';
 import type { PciDevice } from '../pci/pci-device.ts';
 import type { PciTopology } from '../pci/scan.ts';
+import { deviceAtScope, fitsScope } from './device-scope.ts';
+import { unusableWidths } from './grouping-default-type.ts';
+import { tableRefusal } from './table-refusal.ts';
 
 /** What a unit's registers say, as far as grouping asks; absent: not known, taken as capable. */
 export interface UnitRegisters {
@@ -30,72 +33,56 @@ export interface UnitCoverage {
   readonly scopeDevices: readonly PciDevice[];
 }
 
-export interface ScopeWarning {
-  readonly where: string;
-  readonly problem: string;
-}
-
 interface ReservedScope {
   readonly structure: ReservedMemoryStructure;
   readonly devices: readonly PciDevice[];
 }
 
-/** Supported guest address widths, CAP bits 12:8. None: no DMA translation. */
-const SAGAW_SHIFT = 8n;
-
-/** Segments beyond 16 bits (behind VMD) are outside the table. */
-const LAST_TABLE_SEGMENT = 0xffff;
+export interface LookupOptions {
+  readonly registers?: (registerBase: bigint) => UnitRegisters | undefined;
+  /** intel_iommu=igfx_off, or a chipset whose graphics unit Linux leaves off. */
+  readonly graphicsOff?: boolean;
+  /** False: intel_iommu=sm_off. */
+  readonly scalableMode?: boolean;
+}
 
 export class UnitLookup {
   /** As Linux keeps and probes them: units without INCLUDE_PCI_ALL in reverse table order, then the catch-alls. */
   readonly units: readonly UnitCoverage[];
-  readonly warnings: readonly ScopeWarning[];
+  /** Why Linux gives the table up as a whole: it then has no units. */
+  readonly refused: string | undefined;
   readonly table: DmarTable;
   private readonly topology: PciTopology;
   /** The lists behind each unit's scopeDevices. */
   private readonly scopeDevices = new Map<UnitCoverage, PciDevice[]>();
   private reserved: readonly ReservedScope[] | undefined;
 
-  constructor(
-    table: DmarTable,
-    topology: PciTopology,
-    options: {
-      registers?: (registerBase: bigint) => UnitRegisters | undefined;
-      /** intel_iommu=igfx_off, or a chipset whose graphics unit Linux leaves off. */
-      graphicsOff?: boolean;
-    } = {},
-  ) {
+  constructor(table: DmarTable, topology: PciTopology, options: LookupOptions = {}) {
     this.table = table;
     this.topology = topology;
-    const warnings: ScopeWarning[] = [];
-    this.warnings = warnings;
-    const inTable = remappingUnits(table).map((structure, index) =>
-      this.coverage(structure, index, options, warnings),
-    );
+    this.refused = tableRefusal(table, topology);
+    const structures = this.refused === undefined ? remappingUnits(table) : [];
+    const inTable = structures.map((structure, index) => this.coverage(structure, index, options));
     this.units = [
       ...inTable.filter((unit) => !unit.structure.includeAll).reverse(),
       ...inTable.filter((unit) => unit.structure.includeAll),
     ];
   }
 
-  private coverage(
-    structure: RemappingUnitStructure,
-    index: number,
-    options: { registers?: (base: bigint) => UnitRegisters | undefined; graphicsOff?: boolean },
-    warnings: ScopeWarning[],
-  ): UnitCoverage {
+  private coverage(structure: RemappingUnitStructure, index: number, options: LookupOptions): UnitCoverage {
     const name = `dmar${index}`;
     const scopeDevices: PciDevice[] = [];
     for (const scope of structure.scopes) {
-      const device = this.resolve(scope, structure.segment, name, warnings);
+      const device = this.resolve(scope, structure.segment);
       if (device !== undefined) scopeDevices.push(device);
     }
     const registers = options.registers?.(structure.registerBase);
     const namespaceScopes = structure.scopes.some((scope) => scope.type === ScopeType.namespaceDevice);
     let ignored: string | undefined;
-    if (registers !== undefined && ((registers.cap >> SAGAW_SHIFT) & 0x1fn) === 0n) {
-      ignored = 'its CAP register offers no address width (SAGAW, bits 12:8, is 0): no DMA translation';
-    } else if (!structure.includeAll && scopeDevices.length === 0 && !namespaceScopes) {
+    const unusable =
+      registers === undefined ? undefined : unusableWidths(registers, options.scalableMode ?? true);
+    if (unusable !== undefined) ignored = unusable;
+    else if (!structure.includeAll && scopeDevices.length === 0 && !namespaceScopes) {
       ignored = 'none of the devices that its scopes name exists';
     } else if (
       options.graphicsOff === true &&
@@ -143,6 +130,7 @@ export class UnitLookup {
 
   /** In words, why no unit covers a device. */
   whyNone(device: PciDevice): string {
+    if (this.refused !== undefined) return this.refused;
     const unit = this.namingUnit(device);
     if (unit !== undefined) return `${unit.name} would cover it, but ${unit.ignored}`;
     const { segment } = (device.realDmaDevice.physicalFunction ?? device.realDmaDevice).bus;
@@ -186,48 +174,10 @@ export class UnitLookup {
       );
   }
 
-  /**
-   * dmar_match_pci_path: the path counts from a root bus; a path of one step may also name the device by its bus of the
-   * moment (a firmware bug that Linux tolerates).
-   */
-  private resolve(
-    scope: DeviceScope,
-    segment: number,
-    owner?: string,
-    warnings?: ScopeWarning[],
-  ): PciDevice | undefined {
-    if (scope.type !== ScopeType.endpoint && scope.type !== ScopeType.bridge) return undefined;
-    if (segment > LAST_TABLE_SEGMENT) return undefined;
-    const device = this.follow(scope, segment);
-    if (device === undefined) return undefined;
-    const wrongEndpoint = scope.type === ScopeType.endpoint && device.headerType !== 0;
-    const wrongBridge =
-      scope.type === ScopeType.bridge && device.headerType === 0 && device.classCode >>> 16 !== 6;
-    if (wrongEndpoint || wrongBridge) {
-      if (owner !== undefined && warnings !== undefined) {
-        warnings.push({
-          where: owner,
-          problem: `device scope type ${scope.type} does not match ${device.name} (header type ${device.headerType})`,
-        });
-      }
-      return undefined;
-    }
-    return device;
-  }
-
-  private follow(scope: DeviceScope, segment: number): PciDevice | undefined {
-    const start = this.topology.bus(segment, scope.startBus);
-    if (start === undefined || scope.path.length === 0) return undefined;
-    if (start.parent !== undefined && scope.path.length > 1) return undefined;
-    let bus: PciDevice['bus'] | undefined = start;
-    let device: PciDevice | undefined;
-    for (const hop of scope.path) {
-      if (bus === undefined) return undefined;
-      const devfn: number = (hop.device << 3) | hop.function;
-      device = bus.devices.find((one) => one.devfn === devfn && !one.isVirtualFunction);
-      bus = device?.subordinate;
-    }
-    return device;
+  /** The device that a scope names, where it is of the kind that the scope says. */
+  private resolve(scope: DeviceScope, segment: number): PciDevice | undefined {
+    const device = deviceAtScope(scope, segment, this.topology);
+    return device !== undefined && fitsScope(scope, device) ? device : undefined;
   }
 }
 
