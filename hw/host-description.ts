@@ -71,9 +71,13 @@ export type HostEvent =
   /** Pulled out. */
   | { kind: 'unplug'; device: string }
   | { kind: 'plug'; device: string }
-  | { kind: 'rescan' }
-  /** Written to the `type` of the device's group; `unbound`: after all drivers of the group were unbound. */
-  | { kind: 'group-type'; device: string; type: string; unbound?: boolean };
+  /** Of all buses, or of one ("0000:01") with what lies behind its bridges. */
+  | { kind: 'rescan'; bus?: string }
+  /**
+   * Written to the `type` of the device's group, or of the group with a number; `unbound`: after all drivers of the group
+   * were unbound.
+   */
+  | { kind: 'group-type'; device: string | number; type: string; unbound?: boolean };
 
 /** A device that is not on the PCI bus. */
 export interface OtherDeviceDescription {

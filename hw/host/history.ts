@@ -4,6 +4,7 @@
  */
 import type { HostDescription, HostEvent } from '../host-description.ts';
 import { KernelError } from '../kernel/errno.ts';
+import type { Group } from '../kernel/iommu/group.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
 import { type PciAddress, parsePciAddress } from '../pci/address.ts';
 import { Sriov } from '../pci/capabilities/sriov.ts';
@@ -35,7 +36,7 @@ export class History {
   prepare(): void {
     const seen = new Set<string>();
     for (const event of this.events) {
-      if (event.kind === 'rescan') continue;
+      if (event.kind === 'rescan' || event.kind === 'group-type') continue;
       const first = !seen.has(event.device);
       seen.add(event.device);
       if (event.kind === 'virtual-functions') this.switchOff(event.device);
@@ -75,12 +76,15 @@ export class History {
         this.putBack(event.device);
         kernel.rescanPci();
         return;
-      case 'rescan':
-        kernel.rescanPci();
+      case 'rescan': {
+        const at = event.bus === undefined ? undefined : parsePciAddress(`${event.bus}:00.0`);
+        const bus = at === undefined ? undefined : kernel.topology.bus(at.segment, at.bus);
+        if (event.bus === undefined) kernel.rescanPci();
+        else if (bus !== undefined) kernel.rescanPci([bus]);
         return;
+      }
       case 'group-type': {
-        const device = kernel.pciDevice(event.device);
-        const group = device === undefined ? undefined : kernel.iommu.groupOf(device);
+        const group = groupNamed(kernel, event.device);
         if (group !== undefined) kernel.iommu.setDefaultType(group, event.type);
       }
     }
@@ -128,4 +132,10 @@ export class History {
     const at = parsePciAddress(name);
     return at === undefined ? undefined : this.hardware.pci.find(at);
   }
+}
+
+function groupNamed(kernel: LinuxKernel, name: string | number): Group | undefined {
+  if (typeof name === 'number') return kernel.iommu.groups.find((group) => group.id === name);
+  const device = kernel.pciDevice(name);
+  return device === undefined ? undefined : kernel.iommu.groupOf(device);
 }

@@ -1,7 +1,8 @@
 /** Replays what happened after boot on the groups of a machine. */
 import type { HostDescription, HostEvent } from '../host-description.ts';
-import type { GroupFormation } from '../kernel/iommu/grouping-formation.ts';
-import type { PciDevice } from '../kernel/pci/pci-device.ts';
+import type { FormedGroup, GroupFormation } from '../kernel/iommu/grouping-formation.ts';
+import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
+import { parsePciAddress } from '../pci/address.ts';
 import type { ScannedMachine } from './machine.ts';
 
 const SRIOV = 0x10;
@@ -65,24 +66,30 @@ class Replay {
       }
       case 'remove':
       case 'unplug': {
+        // sysfs has no `remove` for a virtual function (pci_dev_hp_attrs_are_visible of drivers/pci/pci-sysfs.c).
+        if (this.machine.topology.find(event.device)?.isVirtualFunction === true) return;
         const gone =
           event.kind === 'remove' ? this.withAllBehind(event.device) : this.wholeSlot(event.device);
         for (const device of gone.reverse()) {
           this.formation.remove(device);
           // The physical function's driver switches its virtual ones off: no rescan finds them again.
           if (device.isVirtualFunction) this.machine.topology.remove(device);
-          else this.absent.add(device);
+          else {
+            this.absent.add(device);
+            disableVirtualFunctions(device);
+          }
           if (event.kind === 'remove' && !device.isVirtualFunction) this.removed.add(device);
         }
         return;
       }
       case 'plug': {
         const plugged = new Set(this.wholeSlot(event.device));
-        this.bringBack((device) => plugged.has(device));
+        const bus = this.machine.topology.find(event.device)?.bus;
+        if (bus !== undefined) this.rescan(bus, (device) => plugged.has(device));
         return;
       }
       case 'rescan':
-        this.bringBack((device) => this.removed.has(device));
+        for (const bus of this.busesOf(event.bus)) this.rescan(bus, (device) => this.removed.has(device));
         return;
       case 'group-type':
         this.setType(event.device, event.type, event.unbound === true);
@@ -90,12 +97,29 @@ class Replay {
     }
   }
 
-  private bringBack(which: (device: PciDevice) => boolean): void {
-    for (const device of this.machine.topology.devices) {
-      if (!this.absent.has(device) || !which(device)) continue;
+  private busesOf(name: string | undefined): readonly PciBus[] {
+    if (name === undefined) return this.machine.topology.roots;
+    const at = parsePciAddress(`${name}:00.0`);
+    const bus = at === undefined ? undefined : this.machine.topology.bus(at.segment, at.bus);
+    return bus === undefined ? [] : [bus];
+  }
+
+  /**
+   * pci_rescan_bus: what is new on the bus goes to the end of its list, then each bridge of the list is followed, those that
+   * were there before first.
+   */
+  private rescan(bus: PciBus, finds: (device: PciDevice) => boolean): void {
+    const list = bus.devices as PciDevice[];
+    const found = list.filter((device) => this.absent.has(device) && finds(device));
+    for (const device of found.sort((a, b) => a.devfn - b.devfn)) {
+      list.push(...list.splice(list.indexOf(device), 1));
       this.absent.delete(device);
       this.removed.delete(device);
       this.formation.add(device);
+    }
+    for (const device of [...list]) {
+      if (device.subordinate !== undefined && !this.absent.has(device))
+        this.rescan(device.subordinate, finds);
     }
   }
 
@@ -103,15 +127,20 @@ class Replay {
    * iommu_group_store_type: only DMA to DMA-FQ is possible while a driver does DMA of its own in the group; anything else is
    * refused and changes nothing.
    */
-  private setType(name: string, type: string, unbound: boolean): void {
-    const device = this.machine.topology.find(name);
-    const group = device === undefined ? undefined : this.formation.groupOf(device);
+  private setType(of: string | number, type: string, unbound: boolean): void {
+    const group =
+      typeof of === 'number' ? this.formation.groups.find((one) => one.id === of) : this.groupOf(of);
     if (group === undefined) return;
     const toLazy = type === 'DMA-FQ' && this.formation.typeOf(group) === 'DMA';
     const inUse = group.members.some((member) => this.usesKernelDma(member.name));
     if (inUse && !unbound && !toLazy) return;
     if (type === 'auto') group.chosenType = undefined;
     else if (type === 'DMA' || type === 'DMA-FQ' || type === 'identity') group.chosenType = type;
+  }
+
+  private groupOf(name: string): FormedGroup | undefined {
+    const device = this.machine.topology.find(name);
+    return device === undefined ? undefined : this.formation.groupOf(device);
   }
 
   /** A driver that counts as an owner: port services and user-space drivers manage DMA themselves. */
@@ -139,7 +168,7 @@ class Replay {
         this.formation.remove(virtual);
         this.machine.topology.remove(virtual);
       }
-      physical.write(capability + 8, 2, physical.read(capability + 8, 2) & ~9);
+      disableVirtualFunctions(physical);
       return;
     }
     physical.write(capability + 0x10, 2, count);
@@ -169,12 +198,18 @@ class Replay {
   }
 }
 
+/** Clears VF Enable and VF MSE, where a function has SR-IOV. */
+function disableVirtualFunctions(device: PciDevice): void {
+  const capability = device.extendedCapability(SRIOV);
+  if (capability !== undefined) device.write(capability + 8, 2, device.read(capability + 8, 2) & ~9);
+}
+
 /** Devices whose first mention is that they were plugged in: they were not there at boot. */
 function firstPlugged(events: readonly HostEvent[]): string[] {
   const seen = new Set<string>();
   const plugged: string[] = [];
   for (const event of events) {
-    if (event.kind === 'rescan' || seen.has(event.device)) continue;
+    if (event.kind === 'rescan' || event.kind === 'group-type' || seen.has(event.device)) continue;
     seen.add(event.device);
     if (event.kind === 'plug') plugged.push(event.device);
   }

@@ -211,9 +211,9 @@ export class LinuxKernel {
     return finished;
   }
 
-  /** A write to /sys/bus/pci/rescan; the devices that appeared. */
-  rescanPci(): Device[] {
-    return this.topology.roots.flatMap((bus) => this.topology.rescan(bus)).map((pci) => this.appear(pci));
+  /** A write to /sys/bus/pci/rescan, or to the `rescan` of one bus; the devices that appeared. */
+  rescanPci(buses = this.topology.roots): Device[] {
+    return buses.flatMap((bus) => this.topology.rescan(bus)).map((pci) => this.appear(pci));
   }
 
   /** Takes a PCI device on that the scan found (hot plug, virtual functions): group, default domain, driver. */

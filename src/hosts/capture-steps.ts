@@ -25,40 +25,36 @@ export function stepsToEvents(
 ): HostEvent[] {
   const verbs = new Map<string, Verb>();
   const events: HostEvent[] = [];
-  let pending: PendingPlug | undefined;
+  let pending: Plug | undefined;
   /** Where devices went that QMP added, by their ids. */
   const places = new Map<string, string>();
-  const happened = (plug: PendingPlug, device: string): void => {
+  const happened = (plug: Plug, device: string): void => {
     events.push({ kind: plug.kind, device });
     if (plug.kind === 'plug' && plug.id !== undefined) places.set(plug.id, device);
-  };
-  // The name of what QMP added or took is told by the wait for it that follows, else by the QEMU command line.
-  const settle = (): void => {
-    if (pending !== undefined && !pending.told) {
-      const device = places.get(pending.id ?? '') ?? resolve(pending);
-      if (device !== undefined) happened(pending, device);
-    }
-    pending = undefined;
   };
   for (const line of topLevelLines(script, verbs)) {
     const words = line.split(/\s+/).map((word) => word.replace(/^['"]|['"]$/g, ''));
     const verb = verbs.get(words[0]);
     const direct = directWrite(line);
     const plug = plugOf(line);
-    if (verb !== undefined || direct !== undefined || plug !== undefined) settle();
+    if (verb !== undefined || direct !== undefined || plug !== undefined) pending = undefined;
     if (verb !== undefined) {
       const event = called(verb, words);
       if (event !== undefined) events.push(event);
     } else if (direct !== undefined) events.push(direct);
-    else if (plug !== undefined) pending = plug;
+    else if (plug !== undefined) {
+      // Where it sits is told by the QEMU command line, else by the wait for it that follows.
+      const device = places.get(plug.id ?? '') ?? resolve(plug);
+      if (device === undefined) pending = plug;
+      else happened(plug, device);
+    }
     const waited = /\b(absent|present)\s+(\S+)/.exec(line);
     if (waited === null || pending === undefined || !ADDRESS.test(waited[2])) continue;
     if ((pending.kind === 'unplug') === (waited[1] === 'absent')) {
       happened(pending, waited[2].toLowerCase());
-      pending.told = true;
+      pending = undefined;
     }
   }
-  settle();
   return events;
 }
 
@@ -70,20 +66,18 @@ export interface PlugName {
   readonly addr?: string;
 }
 
-interface PendingPlug extends PlugName {
+interface Plug extends PlugName {
   readonly kind: 'plug' | 'unplug';
-  /** A wait named the address. */
-  told: boolean;
 }
 
 /** `device_add` and `device_del` with the names that they give. */
-function plugOf(line: string): PendingPlug | undefined {
+function plugOf(line: string): Plug | undefined {
   const verb = /device_(add|del)/.exec(line);
   if (verb === null) return undefined;
   const id = /"id":\s*"([^"]+)"/.exec(line)?.[1];
   const bus = /"bus":\s*"([^"]+)"/.exec(line)?.[1];
   const addr = /"addr":\s*"?([0-9a-fx.]+)/i.exec(line)?.[1];
-  return { kind: verb[1] === 'add' ? 'plug' : 'unplug', id, bus, addr, told: false };
+  return { kind: verb[1] === 'add' ? 'plug' : 'unplug', id, bus, addr };
 }
 
 /** Lines outside functions, split at `;` and `&&`; function bodies are looked at for what they write. */
@@ -165,7 +159,10 @@ function directWrite(line: string): HostEvent | undefined {
   if (write === null) return undefined;
   const value = write[1].replace(/['"]/g, '');
   const path = write[2].replace(/['"]/g, '');
-  if (/\/sys\/bus\/pci\/rescan$/.test(path) || /\/rescan$/.test(path)) return { kind: 'rescan' };
+  const rescan = rescanOf(path);
+  if (rescan !== undefined) return rescan;
+  const group = /\/iommu_groups\/(\d+)\/type$/.exec(path);
+  if (group !== null) return { kind: 'group-type', device: Number(group[1]), type: value };
   const at = /\/([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\/(\w+)(?:\/(\w+))?$/i.exec(path);
   if (at === null) return undefined;
   const device = at[1].toLowerCase();
@@ -173,4 +170,11 @@ function directWrite(line: string): HostEvent | undefined {
   if (at[2] === 'sriov_numvfs') return { kind: 'virtual-functions', device, count: Number(value) };
   if (at[2] === 'iommu_group' && at[3] === 'type') return { kind: 'group-type', device, type: value };
   return undefined;
+}
+
+/** `/sys/bus/pci/rescan`, `…/pci_bus/0000:01/rescan`, or `…/0000:01:00.0/rescan`, which rescans the bus of the device. */
+function rescanOf(path: string): HostEvent | undefined {
+  if (/^\/sys\/bus\/pci\/rescan$/.test(path)) return { kind: 'rescan' };
+  const bus = /\/([0-9a-f]{4,8}:[0-9a-f]{2})(?::[0-9a-f]{2}\.[0-7])?\/(?:dev_|bus_)?rescan$/i.exec(path);
+  return bus === null ? undefined : { kind: 'rescan', bus: bus[1].toLowerCase() };
 }

@@ -29,6 +29,7 @@ import { formerFunctions, rootBusNumbers } from './former-functions.ts';
 import { type GroupListing, parseGroupListing } from './iommu-groups.ts';
 import { hexOf, importLspci } from './lspci.ts';
 import { devicesOf, qemuResolver } from './qemu-devices.ts';
+import { qemuUnits } from './qemu-unit.ts';
 import { parseHostDescription } from './schema.ts';
 import { importedHost, importedHostNames } from './store.ts';
 
@@ -145,7 +146,12 @@ function fromParts(parts: Parts): ImportedHost {
     parts.dmesg,
   );
   if (line !== undefined) description.kernelCommandLine = line;
-  const units = unitRegisters({ dmesg: parts.dmesg, iommu: parts.iommu });
+  const logged = unitRegisters({ dmesg: parts.dmesg, iommu: parts.iommu });
+  const { dmar } = parts.firmware;
+  const units =
+    logged.length === 0 && parts.qemu !== undefined && dmar !== undefined
+      ? qemuUnits(parts.qemu, dmar)
+      : logged;
   if (units.length > 0) description.units = units;
   const booted = parts.dmesg !== undefined || parts.qemu !== undefined;
   description.iommu = booted

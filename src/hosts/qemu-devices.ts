@@ -73,12 +73,16 @@ export function qemuResolver(
   };
   return ({ id, bus, addr }) => {
     const known = id === undefined ? undefined : devices.find((device) => device.id === id);
-    const address =
-      known !== undefined
-        ? addressOf(known, 0)
-        : bus === undefined
-          ? undefined
-          : addressOf({ driver: '', id, bus, ...placeOf(addr), busNumber: undefined }, 0);
-    return address !== undefined && parsePciAddress(address) !== undefined ? address : undefined;
+    if (known !== undefined) return valid(addressOf(known, 0));
+    const above = devices.find((device) => device.id === bus);
+    // Without an address QEMU takes the first free slot: a port has one only.
+    if (bus === undefined || (addr === undefined && !PORTS.has(above?.driver ?? ''))) return undefined;
+    return valid(addressOf({ driver: '', id, bus, ...placeOf(addr), busNumber: undefined }, 0));
   };
+}
+
+const PORTS = new Set(['pcie-root-port', 'ioh3420', 'xio3130-downstream', 'cxl-rp', 'cxl-downstream']);
+
+function valid(address: string | undefined): string | undefined {
+  return address !== undefined && parsePciAddress(address) !== undefined ? address : undefined;
 }

@@ -39,10 +39,10 @@ const event = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('remove'), device: address }),
   z.object({ kind: z.literal('unplug'), device: address }),
   z.object({ kind: z.literal('plug'), device: address }),
-  z.object({ kind: z.literal('rescan') }),
+  z.object({ kind: z.literal('rescan'), bus: z.string().max(20).optional() }),
   z.object({
     kind: z.literal('group-type'),
-    device: address,
+    device: z.union([address, z.number().int().min(0)]),
     type: z.string().max(20),
     unbound: z.boolean().optional(),
   }),

@@ -299,9 +299,9 @@ describe('scan of a /sys tree', () => {
   }
 
   it('reads devices, drivers, groups, units and the command line', () => {
-    const port = functionOf({ at: '00:01.0', port: 4, buses: [1, 1], acs: ISOLATING, vendor: 0x8086 });
+    const port = functionOf({ at: '00:06.0', port: 4, buses: [1, 1], acs: ISOLATING, vendor: 0x8086 });
     plant(
-      '0000:00:01.0',
+      '0000:00:06.0',
       {
         config: Buffer.from(port.config ?? '', 'hex'),
         vendor: '0x8086\n',

@@ -140,7 +140,8 @@ export function pciDirectory(
         driver: device.driver === undefined ? undefined : link(`/sys/bus/pci/drivers/${device.driver.name}`),
         driver_override: overrideFile(device),
         iommu_group: group === undefined ? undefined : link(`/sys/kernel/iommu_groups/${group.id}`),
-        remove: removeFile(kernel, pci),
+        // pci_dev_hp_attrs_are_visible: virtual functions have none.
+        remove: pci.isVirtualFunction ? undefined : removeFile(kernel, pci),
         reset: methods.length === 0 ? undefined : resetFile(pci),
         reset_method: methods.length === 0 ? undefined : readOnly(() => methods.join(' ')),
         subsystem: link('/sys/bus/pci'),

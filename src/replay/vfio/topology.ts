@@ -19,6 +19,7 @@ import {
   qemuUnit,
   writeDmar,
 } from '../../../hw/index.ts';
+import { unitOptions } from '../../hosts/qemu-unit.ts';
 import type { JsonObject } from '../runner.ts';
 
 /** A device as the header lists it. */
@@ -250,17 +251,6 @@ function busNumbers(
   return numbers;
 }
 
-/** `intel-iommu,intremap=on,aw-bits=48` as options of the unit; undefined for another kind of IOMMU, or none. */
-function unitOptions(text: unknown): QemuUnitOptions | undefined {
-  if (typeof text !== 'string' || !text.startsWith('intel-iommu')) return undefined;
-  const options: Record<string, boolean | number> = {};
-  for (const part of text.split(',').slice(1)) {
-    const [name, value] = part.split('=');
-    options[name] = value === 'on' ? true : value === 'off' ? false : Number(value);
-  }
-  return options;
-}
-
 function dmarTable(options: QemuUnitOptions): Uint8Array {
   return writeDmar({
     revision: 1,
@@ -307,7 +297,7 @@ export function recordedMachine(setup: JsonObject): RecordedMachine {
     const kind = KINDS.find(([prefix]) => device.what.startsWith(prefix))?.[1] ?? TEST_DEVICE;
     return endpoint(device, kind, multifunction, space);
   });
-  const options = unitOptions(setup.qemu_iommu);
+  const options = unitOptions(String(setup.qemu_iommu ?? ''));
   const unit = options === undefined ? undefined : qemuUnit(options);
   return {
     amdIommu: typeof setup.qemu_iommu === 'string' && setup.qemu_iommu.startsWith('amd-iommu'),

@@ -1,0 +1,68 @@
+/** The remapping unit of a QEMU machine, as its command line makes it. */
+import {
+  DmarError,
+  type DmarTable,
+  type QemuUnitOptions,
+  qemuUnit,
+  readDmar,
+  type UnitDescription,
+} from '../../hw/index.ts';
+
+/** Where QEMU puts its only unit. */
+const UNIT_BASE = 0xfed90000n;
+
+const SWITCHES: Readonly<Record<string, boolean>> = {
+  on: true,
+  yes: true,
+  true: true,
+  y: true,
+  off: false,
+  no: false,
+  false: false,
+  n: false,
+};
+
+/** `intel-iommu,intremap=on,aw-bits=48` as options of the unit; undefined for another kind of IOMMU, or none. */
+export function unitOptions(device: string): QemuUnitOptions | undefined {
+  const [driver, ...parts] = device.split(',');
+  if (driver !== 'intel-iommu') return undefined;
+  const options: Record<string, boolean | number> = {};
+  for (const part of parts) {
+    const [name, value] = part.split('=');
+    options[name] = SWITCHES[value] ?? Number(value);
+  }
+  return options;
+}
+
+/**
+ * CAP and ECAP of the units that a DMAR table lists, on a QEMU machine of this command line: one is real, and where a table
+ * of somebody's own lists others, reads there give 0.
+ */
+export function qemuUnits(commandLine: string, dmar: Uint8Array): UnitDescription[] {
+  const devices = [...commandLine.matchAll(/-device\s+'?(intel-iommu[^\s']*)/g)];
+  const options = devices.map(([, words]) => unitOptions(words)).find((one) => one !== undefined);
+  const table = readable(dmar);
+  if (options === undefined || table === undefined) return [];
+  const { cap, ecap } = qemuUnit(options);
+  return table.structures.flatMap((one) => {
+    if (one.kind !== 'DRHD') return [];
+    const real = one.registerBase === UNIT_BASE;
+    return [
+      {
+        registerBase: `0x${one.registerBase.toString(16)}`,
+        cap: `0x${(real ? cap : 0n).toString(16)}`,
+        ecap: `0x${(real ? ecap : 0n).toString(16)}`,
+      },
+    ];
+  });
+}
+
+/** A table that can't be read is told of where it is used. */
+function readable(dmar: Uint8Array): DmarTable | undefined {
+  try {
+    return readDmar(dmar);
+  } catch (error) {
+    if (error instanceof DmarError) return undefined;
+    throw error;
+  }
+}
