@@ -22,6 +22,7 @@ import type { HostDescription } from './host-description.ts';
 import { writeDriverOverride } from './kernel/drivers/pci-driver.ts';
 import { KernelError } from './kernel/errno.ts';
 import type { ProfileName } from './kernel/profile.ts';
+import { finish, type Work } from './work.ts';
 
 export interface HostOptions {
   /** Which kernel boots on it; 5.15 unless told. */
@@ -206,6 +207,10 @@ export class Host extends HostQuestions implements HostOperations {
   }
 
   runWorkload(request: WorkloadRequest): WorkloadResult {
+    return finish(this.runWorkloadInSteps(request));
+  }
+
+  runWorkloadInSteps(request: WorkloadRequest): Work<WorkloadResult> {
     return runWorkload(this.transfers, this.machines, request);
   }
 

@@ -70,3 +70,4 @@ export {
 } from './vtd/layouts.ts';
 export { encodeCapabilities } from './vtd/registers.ts';
 export { VtdUnit } from './vtd/unit.ts';
+export { Cancelled, finish, mapInSteps, type Progress, partOf, type Work } from './work.ts';

@@ -2,7 +2,7 @@
  * A session at work: the host as it is now, the journal that led there, and the one way to change it. Screens and
  * commands read `host` and dispatch actions; they never call the host's operations themselves.
  */
-import type { Host, ProfileName } from '../hw/index.ts';
+import type { Host, ProfileName, Work } from '../hw/index.ts';
 import type { ArgumentValues, Danger } from './actions/action.ts';
 import type { ApplicationError } from './errors.ts';
 
@@ -54,6 +54,37 @@ export interface Prepared {
   readonly commands: readonly string[];
 }
 
+/** What became of one action done to many things. */
+export interface BatchOutcome {
+  readonly title: string;
+  /** How many were asked for, done and refused. What is left was stopped before. */
+  readonly asked: number;
+  readonly done: number;
+  readonly refused: number;
+  /** The first refusal. */
+  readonly failure: ApplicationError | undefined;
+  /** The act before the first one of them: `goTo` takes all of them back. */
+  readonly before: number;
+  /** The last of them. */
+  readonly last: number;
+}
+
+/**
+ * What may take long, in steps. Stopped in between (by throwing `Cancelled` into it), host and journal are as before;
+ * of a batch the acts that were done stay.
+ */
+export interface WorkspaceInSteps {
+  dispatch(name: string, args?: Readonly<Record<string, unknown>>): Work<Outcome>;
+  /** One action, once for each arguments. They are all on disk when it ends. */
+  dispatchAll(name: string, all: readonly Readonly<Record<string, unknown>>[]): Work<BatchOutcome>;
+  undo(): Work<Outcome>;
+  redo(): Work<Outcome>;
+  goTo(act: number): Work<Outcome>;
+  switchBranch(name: string): Work<Outcome>;
+  travel(to: number | undefined): Work<Outcome>;
+  save(): Work<Outcome>;
+}
+
 export interface Workspace {
   /** As of now. Read it anew after each change: undo and refused acts replace the object. */
   readonly host: Host;
@@ -93,6 +124,8 @@ export interface Workspace {
   travel(to: number | undefined): Outcome;
   /** Writes the snapshot; everything was on disk before, in the journal. */
   save(): Outcome;
+  /** The same for who shows progress and may stop it. Nothing else may be dispatched meanwhile. */
+  readonly inSteps: WorkspaceInSteps;
   subscribe(listener: () => void): () => void;
   /** Saves, gives the lock back. The workspace can't be used afterwards. */
   close(): void;

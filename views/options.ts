@@ -1,4 +1,5 @@
 /** What the console is given by whoever opens it. */
+import type { Work } from '../hw/index.ts';
 import type { Clock } from '../src/terminal/clock.ts';
 import type { InputEvent } from '../src/terminal/input.ts';
 import type { TerminalOutput } from '../src/terminal/screen.ts';
@@ -20,10 +21,10 @@ export interface ShelfEntry {
 /** Where sessions are kept, as the console needs it. Each may throw an ApplicationError. */
 export interface SessionShelf {
   list(): readonly ShelfEntry[];
-  /** Opens a session or a bundled one; the console closes the one it had. */
-  open(name: string): Workspace;
-  /** Makes a session on a host (`undefined`: the built-in one) and opens it. */
-  create(name: string, host: string | undefined): Workspace;
+  /** Opens a session or a bundled one, in steps; the console closes the one it had. Stopped, nothing is open. */
+  opening(name: string): Work<Workspace>;
+  /** Makes a session on a host (`undefined`: the built-in one) and opens it; stopped, there is none. */
+  creating(name: string, host: string | undefined): Work<Workspace>;
   hosts(): readonly string[];
   rename(name: string, to: string): void;
   remove(name: string): void;

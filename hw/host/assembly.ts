@@ -149,8 +149,11 @@ export abstract class HostAssembly {
         const device = kernel.deviceOf(pci);
         return device === undefined ? 'unsupported' : auxiliaryModeState(kernel, device);
       },
-      mdevs: (pci) =>
-        kernel.mdev.mdevs.filter((mdev) => mdev.parent.device.pci === pci).map((mdev) => mdev.uuid),
+      mdevs: (pci) => {
+        const device = kernel.deviceOf(pci);
+        if (device === undefined || kernel.mdev.parentOf(device) === undefined) return [];
+        return kernel.mdev.mdevs.filter((mdev) => mdev.parent.device === device).map((mdev) => mdev.uuid);
+      },
       assignedTo: (pci) => this.machines.ownerOf(pci.name)?.name,
     };
   }

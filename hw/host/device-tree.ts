@@ -2,8 +2,12 @@
 import type { PciDevice } from '../kernel/pci/pci-device.ts';
 import type { PciTopology } from '../kernel/pci/scan.ts';
 import { Sriov } from '../pci/capabilities/sriov.ts';
+import type { Work } from '../work.ts';
 import { classNameOf } from './class-names.ts';
 import type { AuxiliaryModeState, DeviceNode, RootBusNode } from './state.ts';
+
+/** Top devices between two pauses. */
+const DEVICES_A_STEP = 64;
 
 /** What the tree asks about a device besides what the scan found. */
 export interface DeviceFacts {
@@ -20,14 +24,22 @@ export interface DeviceFacts {
   assignedTo(device: PciDevice): string | undefined;
 }
 
-/** All root buses with their devices. */
-export function deviceTree(topology: PciTopology, facts: DeviceFacts): RootBusNode[] {
+/** All root buses with their devices, a pause after some of them. */
+export function* deviceTree(topology: PciTopology, facts: DeviceFacts): Work<RootBusNode[]> {
   const virtual = new VirtualFunctions(topology);
-  return topology.roots.map((root) => ({
-    segment: root.segment,
-    bus: root.number,
-    devices: virtual.devicesOn(root).map((device) => nodeOf(device, facts, virtual)),
-  }));
+  const total = topology.devices.length;
+  const roots: RootBusNode[] = [];
+  let done = 0;
+  for (const root of topology.roots) {
+    const devices: DeviceNode[] = [];
+    for (const device of virtual.devicesOn(root)) {
+      devices.push(nodeOf(device, facts, virtual));
+      done += 1;
+      if (done % DEVICES_A_STEP === 0) yield { done, total };
+    }
+    roots.push({ segment: root.segment, bus: root.number, devices });
+  }
+  return roots;
 }
 
 /** One device with what hangs below it. */
@@ -35,27 +47,44 @@ export function deviceNode(device: PciDevice, topology: PciTopology, facts: Devi
   return nodeOf(device, facts, new VirtualFunctions(topology));
 }
 
-/** Virtual functions by the physical one, and by the bus they hang off where they have a bus of their own. */
+interface Found {
+  readonly names: ReadonlyMap<PciDevice, string[]>;
+  readonly beside: ReadonlyMap<PciDevice['bus'], PciDevice[]>;
+}
+
+/**
+ * Virtual functions by the physical one, and by the bus they hang off where they have a bus of their own. Looked for when
+ * first asked: a device that can have none and leads nowhere does not ask.
+ */
 class VirtualFunctions {
-  private readonly names = new Map<PciDevice, string[]>();
-  private readonly beside = new Map<PciDevice['bus'], PciDevice[]>();
+  private readonly topology: PciTopology;
+  private looked: Found | undefined;
 
   constructor(topology: PciTopology) {
-    for (const device of topology.devices) {
+    this.topology = topology;
+  }
+
+  private get found(): Found {
+    if (this.looked !== undefined) return this.looked;
+    const names = new Map<PciDevice, string[]>();
+    const beside = new Map<PciDevice['bus'], PciDevice[]>();
+    for (const device of this.topology.devices) {
       if (device.physicalFunction === undefined) continue;
-      append(this.names, device.physicalFunction, device.name);
+      append(names, device.physicalFunction, device.name);
       const { bus } = device;
-      if (bus.bridge === undefined && bus.parent !== undefined) append(this.beside, bus.parent, device);
+      if (bus.bridge === undefined && bus.parent !== undefined) append(beside, bus.parent, device);
     }
+    this.looked = { names, beside };
+    return this.looked;
   }
 
   of(physical: PciDevice): readonly string[] {
-    return this.names.get(physical) ?? [];
+    return this.found.names.get(physical) ?? [];
   }
 
   /** Devices of a bus, with those on virtual buses that hang off it (VFs beyond its number), by address. */
   devicesOn(bus: PciDevice['bus']): PciDevice[] {
-    return [...bus.devices, ...(this.beside.get(bus) ?? [])].sort(
+    return [...bus.devices, ...(this.found.beside.get(bus) ?? [])].sort(
       (a, b) => a.bus.number - b.bus.number || a.devfn - b.devfn,
     );
   }
@@ -89,7 +118,7 @@ function nodeOf(device: PciDevice, facts: DeviceFacts, virtual: VirtualFunctions
     unit: facts.unit(device),
     numaNode: described.numaNode,
     physicalFunction: device.physicalFunction?.name,
-    virtualFunctions: virtual.of(device),
+    virtualFunctions: sriov === undefined ? [] : virtual.of(device),
     totalVirtualFunctions: sriov === undefined ? 0 : device.read(sriov + 0x0e, 2),
     auxiliaryMode: facts.auxiliaryMode(device),
     mdevs: facts.mdevs(device),

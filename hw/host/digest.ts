@@ -6,12 +6,15 @@
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import type { PciFunction } from '../pci/function.ts';
 import { registers } from '../vtd/registers.ts';
+import type { Work } from '../work.ts';
 import { addressOf } from './addresses.ts';
 import type { Hardware } from './hardware.ts';
 import { Hash128 } from './hash.ts';
-import { contextEntries, forEachTable, type PagingRoot, pagingRoots, pasidEntries } from './tables.ts';
+import { contextEntries, type PagingRoot, pagingRoots, pasidEntries, tablesBelow } from './tables.ts';
 
 const PAGE_WORDS = 1024;
+/** Pages hashed between two pauses. */
+const PAGES_A_STEP = 64;
 const CHUNK_BYTES = 0x200000;
 const PAGE_BYTES = 4096;
 
@@ -28,13 +31,16 @@ const DECISIVE = [
   registers.IRTA,
 ] as const;
 
-/** @param isUserPage True for frames that hold memory of a process. */
-export function digestOf(hardware: Hardware, isUserPage: (frame: number) => boolean): string {
+/**
+ * In steps of some pages.
+ * @param isUserPage True for frames that hold memory of a process.
+ */
+export function* digestOf(hardware: Hardware, isUserPage: (frame: number) => boolean): Work<string> {
   const hash = new Hash128();
   for (const wired of hardware.units) {
     hash.text(wired.name);
     for (const one of DECISIVE) hash.big(wired.unit.mmioRead(one.offset, one.widthBytes === 8 ? 8 : 4));
-    hashTables(hash, hardware.memory, wired.unit.mmioRead(registers.RTADDR.offset, 8));
+    yield* hashTables(hash, hardware.memory, wired.unit.mmioRead(registers.RTADDR.offset, 8));
     hashInterruptTable(hash, hardware.memory, wired.unit.mmioRead(registers.IRTA.offset, 8));
   }
   for (const of of functionsInOrder(hardware)) {
@@ -45,7 +51,10 @@ export function digestOf(hardware: Hardware, isUserPage: (frame: number) => bool
     hash.text(address);
     for (const word of model.state()) hash.word(word);
   }
+  let pages = 0;
   for (const page of hardware.memory.writtenPages()) {
+    pages += 1;
+    if (pages % PAGES_A_STEP === 0) yield { done: pages, total: undefined };
     if (!isUserPage(page)) continue;
     hash.integer(page);
     hashPage(hash, hardware.memory, page * PAGE_BYTES);
@@ -58,30 +67,31 @@ function functionsInOrder(hardware: Hardware): PciFunction[] {
 }
 
 /** Each table once, however many entries lead to it. */
-function hashTables(hash: Hash128, memory: PhysicalMemory, rootTableAddress: bigint): void {
+function* hashTables(hash: Hash128, memory: PhysicalMemory, rootTableAddress: bigint): Work<void> {
   const seen = new Set<number>();
-  const addRoots = (roots: readonly PagingRoot[]): void => {
+  function* addRoots(roots: readonly PagingRoot[]): Work<void> {
     for (const root of roots) {
       if (seen.has(root.address)) continue;
-      forEachTable(memory, root, (address) => {
-        if (seen.has(address)) return;
+      for (const address of tablesBelow(memory, root)) {
+        if (seen.has(address)) continue;
         seen.add(address);
         hash.integer(address);
         hashPage(hash, memory, address);
-      });
+        if (seen.size % PAGES_A_STEP === 0) yield { done: seen.size, total: undefined };
+      }
     }
-  };
+  }
   for (const context of contextEntries(memory, rootTableAddress)) {
     hash.word(context.requesterId);
     for (const word of context.words) hash.word(word);
     if (!context.scalable) {
-      addRoots(pagingRoots(context, 'context'));
+      yield* addRoots(pagingRoots(context, 'context'));
       continue;
     }
     for (const entry of pasidEntries(memory, context)) {
       hash.word(entry.pasid);
       for (const word of entry.words) hash.word(word);
-      addRoots(pagingRoots(entry, 'pasid'));
+      yield* addRoots(pagingRoots(entry, 'pasid'));
     }
   }
 }

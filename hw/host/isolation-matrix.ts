@@ -8,14 +8,19 @@ import { PAGE_SIZE } from '../memory/types.ts';
 import { CommandBit, HeaderOffset } from '../pci/layouts.ts';
 import { LegacyContextEntry, PasidTableEntry, TranslationType } from '../vtd/layouts.ts';
 import { registers } from '../vtd/registers.ts';
+import type { Progress, Work } from '../work.ts';
 import { addressOf } from './addresses.ts';
 import { deviceName } from './domain-state.ts';
 import type { Hardware } from './hardware.ts';
 import type { ReachCell } from './state.ts';
-import { contextEntries, forEachLeaf, type PagingRoot, pagingRoots, pasidEntries } from './tables.ts';
+import { contextEntries, type PagingRoot, pagingRoots, pasidEntries, visitLeaves } from './tables.ts';
 
 /** GSTS.TES: translation is on. VT-d 11.4.4.2. */
 const TRANSLATES = 0x80000000n;
+/** Between two pauses. */
+const PAGES_A_STEP = 8192;
+const DEVICES_A_STEP = 64;
+const UNKNOWN: Progress = { done: 0, total: undefined };
 /** Frames in a piece of the table of owners. */
 const PIECE = 512;
 
@@ -32,20 +37,23 @@ interface Reach {
   writable: number;
 }
 
-/** Cells with at least one page; whoever is missing reaches nothing. */
-export function isolationMatrix(
+/** Cells with at least one page; whoever is missing reaches nothing. In steps of some thousand pages. */
+export function* isolationMatrix(
   hardware: Hardware,
   kernel: LinuxKernel,
   machines: readonly Machine[],
-): ReachCell[] {
-  const owners = frameOwners(machines);
+): Work<ReachCell[]> {
+  const owners = yield* frameOwners(machines);
   const cells: ReachCell[] = [];
   const known = new Map<string, Reach[]>();
+  let walked = 0;
   for (const path of paths(hardware, kernel)) {
+    walked += 1;
+    if (walked % DEVICES_A_STEP === 0) yield UNKNOWN;
     const key = path.passThrough ? 'all' : path.roots.map((root) => `${root.kind} ${root.address}`).join(',');
     let reach = known.get(key);
     if (reach === undefined) {
-      reach = path.passThrough ? owners.totals : follow(hardware, path.roots, owners);
+      reach = path.passThrough ? owners.totals : yield* follow(hardware, path.roots, owners);
       known.set(key, reach);
     }
     for (const [index, { readable, writable }] of reach.entries()) {
@@ -103,7 +111,7 @@ class FrameOwners {
 }
 
 /** Frames that devices may have been given: the memory of machines that run with devices, which is pinned. */
-function frameOwners(machines: readonly Machine[]): FrameOwners {
+function* frameOwners(machines: readonly Machine[]): Work<FrameOwners> {
   const owners = new FrameOwners();
   for (const machine of machines) {
     const number = owners.names.push(machine.name);
@@ -112,8 +120,10 @@ function frameOwners(machines: readonly Machine[]): FrameOwners {
     for (const slot of machine.memorySlots) {
       const first = (slot.userAddress ?? 0) / PAGE_SIZE;
       const pages = Number(slot.lengthBytes) / PAGE_SIZE;
-      for (let page = 0; page < pages; page += 1)
+      for (let page = 0; page < pages; page += 1) {
+        if (page % PAGES_A_STEP === PAGES_A_STEP - 1) yield UNKNOWN;
         owners.set(process.memory.frameAt(first + page, false), number);
+      }
     }
   }
   return owners;
@@ -157,10 +167,10 @@ function* unprotected(hardware: Hardware): Generator<Path> {
   }
 }
 
-function follow(hardware: Hardware, roots: readonly PagingRoot[], owners: FrameOwners): Reach[] {
+function* follow(hardware: Hardware, roots: readonly PagingRoot[], owners: FrameOwners): Work<Reach[]> {
   const reach = owners.names.map(() => ({ readable: 0, writable: 0 }));
   for (const root of roots) {
-    forEachLeaf(hardware.memory, root, (leaf) => {
+    const tables = visitLeaves(hardware.memory, root, (leaf) => {
       for (let page = 0; page < leaf.pages; page += 1) {
         const machine = owners.get(leaf.frame + page);
         if (machine === 0) continue;
@@ -168,6 +178,7 @@ function follow(hardware: Hardware, roots: readonly PagingRoot[], owners: FrameO
         if (leaf.writable) reach[machine - 1].writable += 1;
       }
     });
+    for (const _ of tables) yield UNKNOWN;
   }
   return reach;
 }

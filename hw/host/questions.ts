@@ -3,6 +3,7 @@
 import { ownershipOf } from '../kernel/iommu/operator-view.ts';
 import type { SysfsEntry } from '../kernel/sysfs/sysfs.ts';
 import type { Frame } from '../memory/types.ts';
+import { finish, mapInSteps, type Work } from '../work.ts';
 import { HostAssembly } from './assembly.ts';
 import { auxiliaryRequirements } from './auxiliary-mode.ts';
 import { assignmentBlockers } from './blockers.ts';
@@ -20,6 +21,10 @@ import { unitState } from './unit-state.ts';
 
 export abstract class HostQuestions extends HostAssembly implements HostQueries {
   deviceTree(): State.RootBusNode[] {
+    return finish(this.deviceTreeInSteps());
+  }
+
+  deviceTreeInSteps(): Work<State.RootBusNode[]> {
     return deviceTree(this.kernel.topology, this.facts);
   }
 
@@ -51,7 +56,11 @@ export abstract class HostQuestions extends HostAssembly implements HostQueries 
   }
 
   groups(): State.GroupState[] {
-    return this.kernel.iommu.groups.map((group) => groupState(this.kernel, this.machines, group));
+    return finish(this.groupsInSteps());
+  }
+
+  groupsInSteps(): Work<State.GroupState[]> {
+    return mapInSteps(this.kernel.iommu.groups, (group) => groupState(this.kernel, this.machines, group));
   }
 
   group(id: number): State.GroupState | undefined {
@@ -139,10 +148,18 @@ export abstract class HostQuestions extends HostAssembly implements HostQueries 
   }
 
   isolationMatrix(): State.ReachCell[] {
+    return finish(this.isolationMatrixInSteps());
+  }
+
+  isolationMatrixInSteps(): Work<State.ReachCell[]> {
     return isolationMatrix(this.hardware, this.kernel, this.machines.all);
   }
 
   digest(): string {
+    return finish(this.digestInSteps());
+  }
+
+  digestInSteps(): Work<string> {
     const { pages } = this.kernel.processes;
     return digestOf(this.hardware, (frame) => pages.references(frame as Frame) > 0);
   }

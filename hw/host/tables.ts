@@ -183,29 +183,35 @@ export interface Leaf {
   readonly writable: boolean;
 }
 
-/** Every table below a root, the top one first, each once. The callback gets its level and address. */
-export function forEachTable(
-  memory: WordMemory,
-  root: PagingRoot,
-  visit: (address: number, level: number) => void,
-): void {
+/** Addresses of every table below a root, the top one first, each once. */
+export function* tablesBelow(memory: WordMemory, root: PagingRoot): Generator<number> {
   const presentMask = root.kind === 'first-level' ? 1 : 3;
-  const walk = (table: number, level: number): void => {
-    visit(table, level);
+  function* walk(table: number, level: number): Generator<number> {
+    yield table;
     if (level === 1) return;
     for (let offset = 0; offset < PAGE_BYTES; offset += 8) {
       const low = memory.read32(table + offset);
       if ((low & presentMask) === 0 || (low & 0x80) !== 0) continue;
-      walk(tableAddress(low, memory.read32(table + offset + 4)), level - 1);
+      yield* walk(tableAddress(low, memory.read32(table + offset + 4)), level - 1);
     }
-  };
-  walk(root.address, root.levels);
+  }
+  yield* walk(root.address, root.levels);
 }
 
-/** Every leaf below a root, ascending. Rights are those of the leaf's whole path. */
-export function forEachLeaf(memory: WordMemory, root: PagingRoot, visit: (leaf: Leaf) => void): void {
+/** Visits every leaf below a root, ascending, and pauses after each table. Rights are those of the leaf's whole path. */
+export function* visitLeaves(
+  memory: WordMemory,
+  root: PagingRoot,
+  visit: (leaf: Leaf) => void,
+): Generator<undefined> {
   const first = root.kind === 'first-level';
-  const walk = (table: number, level: number, page: number, readable: boolean, writable: boolean): void => {
+  function* walk(
+    table: number,
+    level: number,
+    page: number,
+    readable: boolean,
+    writable: boolean,
+  ): Generator<undefined> {
     const pages = 2 ** ((level - 1) * 9);
     for (let index = 0; index < 512; index += 1) {
       const low = memory.read32(table + index * 8);
@@ -214,7 +220,7 @@ export function forEachLeaf(memory: WordMemory, root: PagingRoot, visit: (leaf: 
       const writes = writable && (low & 2) !== 0;
       const at = page + index * pages;
       const target = tableAddress(low, memory.read32(table + index * 8 + 4));
-      if (level > 1 && (low & 0x80) === 0) walk(target, level - 1, at, reads, writes);
+      if (level > 1 && (low & 0x80) === 0) yield* walk(target, level - 1, at, reads, writes);
       else
         visit({
           page: at,
@@ -224,8 +230,9 @@ export function forEachLeaf(memory: WordMemory, root: PagingRoot, visit: (leaf: 
           writable: writes,
         });
     }
-  };
-  walk(root.address, root.levels, 0, true, true);
+    yield;
+  }
+  yield* walk(root.address, root.levels, 0, true, true);
 }
 
 /** Bits 51:12 of an entry, as a byte address. */

@@ -1,6 +1,7 @@
 /** Seeded series of transfers over the memory of the machine that has a device. */
 import { type WorkloadRange, workloadTransfers } from '../guest/workload.ts';
 import { KernelError } from '../kernel/errno.ts';
+import type { Work } from '../work.ts';
 import type { Machines } from './machines.ts';
 import type { WorkloadRequest } from './operations.ts';
 import type { WorkloadResult } from './state.ts';
@@ -9,12 +10,18 @@ import type { Transfers } from './transfers.ts';
 const MOST_TRANSFERS = 1_000_000;
 const MOST_BYTES = 0x100000;
 
-/** @throws KernelError ENODEV: no running machine has the device; EINVAL: numbers out of range. */
-export function runWorkload(
+/** Transfers between two pauses. */
+const STRIDE = 64;
+
+/**
+ * In steps of some transfers.
+ * @throws KernelError ENODEV: no running machine has the device; EINVAL: numbers out of range.
+ */
+export function* runWorkload(
   transfers: Transfers,
   machines: Machines,
   request: WorkloadRequest,
-): WorkloadResult {
+): Work<WorkloadResult> {
   const largestBytes = request.largestBytes ?? 4096;
   const readsPerThousand = request.readsPerThousand ?? 500;
   const strayPerThousand = request.strayPerThousand ?? 0;
@@ -47,6 +54,7 @@ export function runWorkload(
       bytes: one.access === 'write' ? new Uint8Array(one.lengthBytes).fill(one.fill) : undefined,
     });
     result.transfers += 1;
+    if (result.transfers % STRIDE === 0) yield { done: result.transfers, total: request.transfers };
     if (one.access === 'read') result.bytesRead += done.bytesDone;
     else result.bytesWritten += done.bytesDone;
     if (done.ok) continue;

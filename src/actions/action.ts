@@ -3,7 +3,7 @@
  * actions; the palette, the help, the command line and its completion are made from them.
  */
 import type { z } from 'zod';
-import type { Host } from '../../hw/index.ts';
+import type { Host, Work } from '../../hw/index.ts';
 
 /** Values of arguments as they are journalled: plain JSON. */
 export type ArgumentValue = string | number | boolean | readonly string[] | undefined;
@@ -41,6 +41,10 @@ export interface Action<Args extends ArgumentValues = ArgumentValues> {
   resolve?(host: Host, args: Args, chance: Chance): Args;
   /** @throws KernelError when the emulated kernel refuses. */
   run(host: Host, args: Args): ActionResult;
+  /** The same in steps, for what may take long. */
+  runInSteps?(host: Host, args: Args): Work<ActionResult>;
+  /** About how long it takes in one piece, milliseconds; absent: not to be felt. */
+  cost?(host: Host, args: Args): number;
   /** What an operator of a real machine would type. */
   linuxCommand(host: Host, args: Args): string[];
   /** Candidates for an argument on this host: for completion and pickers. */

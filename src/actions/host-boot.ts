@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { rebootHost } from '../../hw/index.ts';
 import { defineAction } from './action.ts';
+import { bootCost } from './cost.ts';
 
 /** The machine restarts, perhaps with another kernel: what was defined comes back, what was only made does not. */
 export const bootHost = defineAction({
@@ -29,5 +30,6 @@ export const bootHost = defineAction({
     const next = rebootHost(host, { profile });
     return { summary: `the host runs Linux ${profile}`, value: { profile }, host: next };
   },
+  cost: (host) => bootCost(host.description),
   linuxCommand: (_host, { profile }) => [`grub-reboot "Linux ${profile}"`, 'systemctl reboot'],
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineAction } from './action.ts';
 import { machineName, pciOrUuid } from './arguments.ts';
+import { attachCost } from './cost.ts';
 import { assignableNames, machineNames, missingDeviceOrMdev, missingMachine } from './find.ts';
 
 /** Gives a PCI function or a mediated device to a virtual machine, through VFIO. */
@@ -35,6 +36,7 @@ export const assignDevice = defineAction({
       value: { vm, device, group: given?.group ?? null, pasid: pasid ?? null },
     };
   },
+  cost: (host, { vm }) => attachCost(host, vm),
   linuxCommand(host, { vm, device }) {
     const mdev = host.mdevs().some((candidate) => candidate.uuid === device);
     if (mdev) {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineAction } from './action.ts';
 import { machineName } from './arguments.ts';
+import { detachCost } from './cost.ts';
 import { machineNames, missingMachine } from './find.ts';
 
 export const killMachine = defineAction({
@@ -21,6 +22,7 @@ export const killMachine = defineAction({
     host.killMachine(vm);
     return { summary: `${vm} was killed`, value: { vm, state: 'stopped' } };
   },
+  cost: (host, { vm }) => detachCost(host, vm),
   linuxCommand: (_host, { vm }) => [`kill -9 $(pgrep -f "name ${vm}")`],
   candidates: machineNames,
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineAction } from './action.ts';
 import { machineName, pciOrUuid } from './arguments.ts';
+import { detachCost } from './cost.ts';
 import { machineNames, missingMachine } from './find.ts';
 
 /** Takes a device back from a virtual machine. */
@@ -21,6 +22,7 @@ export const releaseDevice = defineAction({
     host.release(vm, device);
     return { summary: `${device} has left ${vm}`, value: { vm, device } };
   },
+  cost: (host, { vm }) => ((host.machineState(vm)?.devices.length ?? 0) > 1 ? 0 : detachCost(host, vm)),
   linuxCommand: (_host, { vm, device }) => [`virsh qemu-monitor-command ${vm} --hmp "device_del ${device}"`],
   candidates(host, argument, { vm }) {
     if (argument === 'vm') return machineNames(host);

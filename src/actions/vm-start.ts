@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineAction } from './action.ts';
 import { machineName } from './arguments.ts';
+import { mappingCost } from './cost.ts';
 import { machineNames, missingMachine } from './find.ts';
 
 export const startMachine = defineAction({
@@ -16,6 +17,10 @@ export const startMachine = defineAction({
   run(host, { vm }) {
     host.startMachine(vm);
     return { summary: `${vm} is running`, value: { vm, state: 'running' } };
+  },
+  cost(host, { vm }) {
+    const machine = host.machineState(vm);
+    return machine === undefined || machine.devices.length === 0 ? 0 : mappingCost(machine.memoryBytes);
   },
   linuxCommand: (_host, { vm }) => [`virsh start ${vm}`],
   candidates: machineNames,

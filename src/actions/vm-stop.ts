@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineAction } from './action.ts';
 import { machineName } from './arguments.ts';
+import { detachCost } from './cost.ts';
 import { machineNames, missingMachine } from './find.ts';
 
 export const stopMachine = defineAction({
@@ -21,6 +22,7 @@ export const stopMachine = defineAction({
     host.stopMachine(vm);
     return { summary: `${vm} has stopped`, value: { vm, state: 'stopped' } };
   },
+  cost: (host, { vm }) => detachCost(host, vm),
   linuxCommand: (_host, { vm }) => [`virsh shutdown ${vm}`],
   candidates: machineNames,
 });

@@ -66,7 +66,10 @@ export class Roles {
     const candidates = new Map<RoleName, string[]>();
     for (const [address, found] of view.functions) {
       const guess = candidateRole(found);
-      if (guess !== undefined) candidates.set(guess, [...(candidates.get(guess) ?? []), address]);
+      if (guess === undefined) continue;
+      const known = candidates.get(guess);
+      if (known === undefined) candidates.set(guess, [address]);
+      else known.push(address);
     }
     this.candidates = candidates;
   }

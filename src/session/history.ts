@@ -101,7 +101,8 @@ export class History {
     this.done = this.path.length;
   }
 
-  private pathTo(tip: number): JournalEntry[] {
+  /** Acts from the empty host to that one, oldest first. */
+  pathTo(tip: number): JournalEntry[] {
     const reversed: JournalEntry[] = [];
     for (let id = tip; id !== 0; ) {
       const entry = this.acts.get(id) as JournalEntry;

@@ -1,133 +1,50 @@
 /**
  * The workspace behind screens and commands: runs actions on the host, journals them, and rebuilds the host by replay
- * where going back is needed. An act counts once its line is in the journal; an act that fails leaves no trace.
+ * where going back is needed. An act counts once its line is in the journal; an act that fails or is stopped leaves no
+ * trace.
  */
 import { randomUUID } from 'node:crypto';
-import type { Host, HostDescription, ProfileName } from '../../hw/index.ts';
+import { Cancelled, finish, type Work } from '../../hw/index.ts';
 import type { Action, ArgumentValues, Chance } from '../actions/action.ts';
 import { parseArguments } from '../actions/arguments.ts';
 import { actionNamed } from '../actions/registry.ts';
 import { runAction } from '../actions/run-action.ts';
 import { ApplicationError, ExitCode, toApplicationError } from '../errors.ts';
-import type { Branch, CommandLogEntry, JournalEntry, Outcome, Prepared, Workspace } from '../workspace.ts';
-import type { SessionDocument } from './document.ts';
-import type { History } from './history.ts';
+import type {
+  BatchOutcome,
+  JournalEntry,
+  Outcome,
+  Prepared,
+  Workspace,
+  WorkspaceInSteps,
+} from '../workspace.ts';
 import type { RecordWithoutNumber } from './record.ts';
-import { type Heard, replayActs } from './replay.ts';
+import { checkDigests, type Rebuilt, rebuild, replay } from './replay.ts';
+import type { WorkspaceOptions } from './workspace-options.ts';
+import { WorkspaceState } from './workspace-state.ts';
 
-/** Where records go. Without one, a workspace lives in memory only. */
-export interface Sink {
-  /** @param durable It outlives a loss of power when this returns. */
-  append(record: RecordWithoutNumber, durable: boolean): number;
-  /** Makes all that was appended outlive a loss of power. */
-  sync(): void;
-  checkpoint(state: { head: number; acts: number; digest: string }): void;
-  close(): void;
-}
+type Arguments = Readonly<Record<string, unknown>>;
 
-export interface WorkspaceOptions {
-  readonly sessionName: string;
-  readonly description: HostDescription;
-  readonly profile: ProfileName;
-  readonly build: (description: HostDescription, profile: ProfileName) => Host;
-  readonly history: History;
-  readonly sink: Sink | undefined;
-  readonly readOnlyReason?: string;
-  readonly notices?: readonly string[];
-  readonly document?: SessionDocument;
-  readonly now: () => number;
-  readonly chance?: Chance;
-  /** Sync each act on its own (a console), or only when asked and at the end (a script of many). */
-  readonly syncEachAct?: boolean;
-}
-
-/** The snapshot is written anew after so many acts; until then the journal has them. */
-const ACTS_BETWEEN_CHECKPOINTS = 1000;
-
-/** The command log keeps the latest so many. */
-const COMMAND_LOG_LENGTH = 1000;
-
-export class LiveWorkspace implements Workspace {
-  private readonly options: WorkspaceOptions;
-  private readonly history: History;
-  private readonly listeners = new Set<() => void>();
-  private current: Host;
-  private past: { at: number; host: Host } | undefined;
-  private changes = 0;
-  private sequence: number;
-  private savedAtAct: number;
-  private actsSinceCheckpoint = 0;
-  private log: CommandLogEntry[] = [];
-  private readonly said: string[];
-  private closed = false;
+export class LiveWorkspace extends WorkspaceState implements Workspace {
+  readonly inSteps: WorkspaceInSteps;
 
   /** @throws ApplicationError when an act of the history does not run: the engine changed, or the file lies. */
-  constructor(options: WorkspaceOptions, recordsOnDisk: number) {
-    this.options = options;
-    this.history = options.history;
-    this.sequence = recordsOnDisk;
-    this.said = [...(options.notices ?? [])];
-    this.current = this.rebuilt();
-    this.savedAtAct = options.document?.checkpoint.head ?? this.history.head;
+  static *open(options: WorkspaceOptions, recordsOnDisk: number): Work<LiveWorkspace> {
+    return new LiveWorkspace(options, recordsOnDisk, yield* rebuild(options, options.history.applied));
   }
 
-  get host(): Host {
-    return this.past?.host ?? this.current;
-  }
-
-  get profile(): ProfileName {
-    return this.host.profile;
-  }
-
-  get sessionName(): string {
-    return this.options.sessionName;
-  }
-
-  get readOnly(): boolean {
-    return this.options.readOnlyReason !== undefined;
-  }
-
-  get readOnlyReason(): string | undefined {
-    return this.options.readOnlyReason;
-  }
-
-  get notices(): readonly string[] {
-    return this.said;
-  }
-
-  get version(): number {
-    return this.changes;
-  }
-
-  get journal(): readonly JournalEntry[] {
-    return this.history.applied;
-  }
-
-  get redoable(): readonly JournalEntry[] {
-    return this.history.redoable;
-  }
-
-  get commandLog(): readonly CommandLogEntry[] {
-    return this.log;
-  }
-
-  get branches(): readonly Branch[] {
-    return this.history.branches;
-  }
-
-  get unsavedActs(): number {
-    if (this.savedAtAct === this.history.head) return 0;
-    const place = this.history.placeOf(this.savedAtAct) + 1;
-    return Math.max(1, Math.abs(this.history.position - place));
-  }
-
-  get travellingAt(): number | undefined {
-    return this.past?.at;
-  }
-
-  subscribe(listener: () => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+  private constructor(options: WorkspaceOptions, recordsOnDisk: number, rebuilt: Rebuilt) {
+    super(options, recordsOnDisk, rebuilt);
+    this.inSteps = {
+      dispatch: (name, args = {}) => this.act(name, args, this.options.syncEachAct ?? true),
+      dispatchAll: (name, all) => this.actOnAll(name, all),
+      undo: () => this.undoing(),
+      redo: () => this.redoing(),
+      goTo: (act) => this.goingTo(act),
+      switchBranch: (name) => this.switchingTo(name),
+      travel: (to) => this.travelling(to),
+      save: () => this.saving(),
+    };
   }
 
   disabledReason(name: string, args: Readonly<Record<string, unknown>> = {}): string | undefined {
@@ -153,7 +70,51 @@ export class LiveWorkspace implements Workspace {
     };
   }
 
-  dispatch(name: string, raw: Readonly<Record<string, unknown>> = {}): Outcome {
+  dispatch(name: string, args: Arguments = {}): Outcome {
+    return finish(this.inSteps.dispatch(name, args));
+  }
+
+  undo(): Outcome {
+    return finish(this.undoing());
+  }
+
+  redo(): Outcome {
+    return finish(this.redoing());
+  }
+
+  goTo(act: number): Outcome {
+    return finish(this.goingTo(act));
+  }
+
+  switchBranch(name: string): Outcome {
+    return finish(this.switchingTo(name));
+  }
+
+  travel(to: number | undefined): Outcome {
+    return finish(this.travelling(to));
+  }
+
+  save(): Outcome {
+    return finish(this.saving());
+  }
+
+  /** Replays, and holds the host against every digest recorded for an act of this branch. */
+  checkDigests(): { checked: number; problem: string | undefined } {
+    return checkDigests(this.options, this.history.applied, this.history.digests);
+  }
+
+  private get chance(): Chance {
+    return this.options.chance ?? { uuid: randomUUID };
+  }
+
+  private nothingTo(what: 'undo' | 'redo'): Outcome {
+    const refused = this.whyNothingCanChange();
+    if (refused !== undefined) return { ok: false, error: refused };
+    return failed('ENOENT', 'journal', `there is nothing to ${what}`, undefined);
+  }
+
+  /** @param durable Each act outlives a loss of power when it is told of. */
+  private *act(name: string, raw: Arguments, durable: boolean): Work<Outcome> {
     const refused = this.whyNothingCanChange();
     if (refused !== undefined) return { ok: false, error: refused };
     let action: Action;
@@ -165,253 +126,159 @@ export class LiveWorkspace implements Workspace {
     } catch (thrown) {
       return { ok: false, error: toApplicationError(thrown) };
     }
+    this.underWay = true;
+    let outcome: Outcome;
     try {
       const commands = action.linuxCommand(this.current, args);
-      const { summary, value, host } = runAction(action, this.current, args);
+      const { summary, value, host } = yield* runAction(action, this.current, args);
       const parent = this.history.head;
-      this.record({ kind: 'act', parent, action: name, args: asRecorded(args), at: this.options.now() });
+      const at = this.options.now();
+      this.record({ kind: 'act', parent, action: name, args: asRecorded(args), at }, durable);
       this.current = host ?? this.current;
-      this.note(summary, commands);
-      this.changed();
-      return { ok: true, summary, value, commands };
+      this.log.add({ id: this.history.head, summary, commands });
+      outcome = { ok: true, summary, value, commands };
     } catch (thrown) {
-      return { ok: false, error: this.takeBack(toApplicationError(thrown)) };
+      // Whatever the act had begun is gone with the host it had begun on.
+      this.take(yield* rebuild(this.options, this.history.applied));
+      this.underWay = false;
+      this.changed();
+      if (thrown instanceof Cancelled) throw thrown;
+      return { ok: false, error: toApplicationError(thrown) };
     }
+    this.underWay = false;
+    this.changed();
+    yield* this.checkpointWhenDue();
+    return outcome;
   }
 
-  undo(): Outcome {
+  private *actOnAll(name: string, all: readonly Arguments[]): Work<BatchOutcome> {
+    const before = this.history.head;
+    let done = 0;
+    let refused = 0;
+    let failure: ApplicationError | undefined;
+    const fails = (error: ApplicationError): void => {
+      refused += 1;
+      failure ??= error;
+    };
+    try {
+      for (const args of all) {
+        yield { done: done + refused, total: all.length };
+        // What is known to be refused is not begun: taking it back is a replay.
+        const reason = this.disabledReason(name, args);
+        if (reason !== undefined) {
+          fails(new ApplicationError('EINVAL', reason, { rule: 'disabled', exitCode: ExitCode.refused }));
+          continue;
+        }
+        const outcome = yield* this.act(name, args, false);
+        if (outcome.ok) done += 1;
+        else fails(outcome.error);
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof Cancelled)) throw thrown;
+    }
+    try {
+      this.sync();
+    } catch (thrown) {
+      failure = toApplicationError(thrown);
+    }
+    const { title } = actionNamed(name);
+    return { title, asked: all.length, done, refused, failure, before, last: this.history.head };
+  }
+
+  private *undoing(): Work<Outcome> {
     const last = this.history.previous;
     if (last === undefined) return this.nothingTo('undo');
-    return this.move(last.parent, `undone: ${last.action}`);
+    return yield* this.move(last.parent, `undone: ${last.action}`);
   }
 
-  redo(): Outcome {
-    const next = this.history.next;
+  private *redoing(): Work<Outcome> {
+    const { next } = this.history;
     if (next === undefined) return this.nothingTo('redo');
-    return this.move(next.id, `done again: ${next.action}`);
+    return yield* this.move(next.id, `done again: ${next.action}`);
   }
 
-  switchBranch(name: string): Outcome {
+  private *goingTo(act: number): Work<Outcome> {
+    if (act !== 0 && !this.history.has(act)) return noSuchAct(act);
+    return yield* this.move(act, act === 0 ? 'before the first act' : `as after act ${act}`);
+  }
+
+  private *switchingTo(name: string): Work<Outcome> {
     const branch = this.history.branches.find((candidate) => candidate.name === name);
     if (branch === undefined) {
       const names = this.history.branches.map((candidate) => candidate.name).join(', ');
       return failed('ENOENT', 'branch by name', `there is no branch "${name}"`, `there are: ${names}`);
     }
-    return this.change({ kind: 'switch', tip: branch.tip }, `on branch ${name}`);
+    const { tip } = branch;
+    return yield* this.change({ kind: 'switch', tip }, this.history.pathTo(tip), `on branch ${name}`);
   }
 
-  /** Goes back (or forward) to any act of the branch worked on. */
-  goTo(act: number): Outcome {
-    if (act !== 0 && !this.history.has(act)) {
-      return failed(
-        'ENOENT',
-        'act by number',
-        `there is no act ${act} on this branch`,
-        'the journal lists them',
-      );
-    }
-    return this.move(act, act === 0 ? 'before the first act' : `as after act ${act}`);
-  }
-
-  travel(to: number | undefined): Outcome {
+  private *travelling(to: number | undefined): Work<Outcome> {
     if (to === undefined) {
       this.past = undefined;
       this.changed();
       return done('now');
     }
-    const place = to === 0 ? 0 : this.history.placeOf(to) + 1;
-    if (to !== 0 && place === 0) {
-      return failed(
-        'ENOENT',
-        'act by number',
-        `there is no act ${to} on this branch`,
-        'the journal lists them',
-      );
-    }
+    if (to !== 0 && !this.history.has(to)) return noSuchAct(to);
     try {
-      this.past = { at: to, host: this.replay(this.history.wholeBranch.slice(0, place), () => undefined) };
+      this.past = { at: to, host: yield* replay(this.options, this.actsUntil(to), () => undefined) };
     } catch (thrown) {
+      if (thrown instanceof Cancelled) throw thrown;
       return { ok: false, error: toApplicationError(thrown) };
     }
     this.changed();
     return done(to === 0 ? 'as before the first act' : `as after act ${to}`);
   }
 
-  save(): Outcome {
+  private *saving(): Work<Outcome> {
     if (this.readOnly) return { ok: false, error: this.readOnlyError() };
     try {
-      this.checkpoint();
+      yield* this.checkpoint();
       this.changed();
       return done(`${this.sessionName} saved`);
     } catch (thrown) {
+      if (thrown instanceof Cancelled) throw thrown;
       return { ok: false, error: toApplicationError(thrown) };
     }
   }
 
-  /**
-   * Replays act by act and holds the host against every digest recorded for an act of this branch.
-   * @returns how many were met, and the first that was not.
-   */
-  checkDigests(): { checked: number; problem: string | undefined } {
-    let checked = 0;
-    let problem: string | undefined;
-    this.replay(this.history.applied, ({ id: act }, host) => {
-      const recorded = this.history.digests.get(act);
-      if (recorded === undefined || problem !== undefined) return;
-      const digest = host.digest();
-      if (digest === recorded) checked += 1;
-      else problem = `after act ${act} the digest is ${digest}, recorded was ${recorded}`;
-    });
-    return { checked, problem };
+  /** Acts of the branch worked on, up to that one; 0: none. */
+  private actsUntil(act: number): readonly JournalEntry[] {
+    return act === 0 ? [] : this.history.wholeBranch.slice(0, this.history.placeOf(act) + 1);
   }
 
-  /** What the snapshot says of it: title, tags, notes. */
-  get document(): SessionDocument | undefined {
-    return this.options.document;
+  private *move(to: number, summary: string): Work<Outcome> {
+    return yield* this.change({ kind: 'head', to }, this.actsUntil(to), summary);
   }
 
-  /** Makes all acts outlive a loss of power. @throws ApplicationError */
-  sync(): void {
-    this.options.sink?.sync();
-  }
-
-  close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    try {
-      if (!this.readOnly && this.unsavedActs > 0) this.checkpoint();
-    } catch (thrown) {
-      // The acts are in the journal: a snapshot that can't be written now is written at a later closing.
-      this.said.push(toApplicationError(thrown).message);
-    }
-    try {
-      this.options.sink?.close();
-    } catch (thrown) {
-      this.said.push(toApplicationError(thrown).message);
-    }
-  }
-
-  private get chance(): Chance {
-    return this.options.chance ?? { uuid: randomUUID };
-  }
-
-  private whyNothingCanChange(): ApplicationError | undefined {
-    if (this.readOnly) return this.readOnlyError();
-    if (this.past === undefined) return undefined;
-    return new ApplicationError(
-      'EROFS',
-      `the host is shown as of act ${this.past.at}: nothing can change in the past`,
-      {
-        rule: 'time travel shows and does not act',
-        remedy: 'come back to now first; or undo to there and act: the old way stays as a branch',
-        exitCode: ExitCode.refused,
-      },
-    );
-  }
-
-  private readOnlyError(): ApplicationError {
-    return new ApplicationError('EROFS', `the session is open to read only: ${this.readOnlyReason}`, {
-      rule: 'one writer a session',
-      remedy: `to go on from here: vtdeck session copy ${this.sessionName} NEW-NAME`,
-      exitCode: ExitCode.refused,
-    });
-  }
-
-  private nothingTo(what: 'undo' | 'redo'): Outcome {
-    const refused = this.whyNothingCanChange();
-    if (refused !== undefined) return { ok: false, error: refused };
-    return failed('ENOENT', 'journal', `there is nothing to ${what}`, undefined);
-  }
-
-  private move(to: number, summary: string): Outcome {
-    return this.change({ kind: 'head', to }, summary);
-  }
-
-  /** Journals a move in the history and brings the host there. */
-  private change(record: RecordWithoutNumber, summary: string): Outcome {
+  /** Builds the host as it will be, journals the move in the history, and only then takes both. */
+  private *change(
+    record: RecordWithoutNumber,
+    acts: readonly JournalEntry[],
+    summary: string,
+  ): Work<Outcome> {
     const refused = this.whyNothingCanChange();
     if (refused !== undefined) return { ok: false, error: refused };
     try {
-      this.record(record);
-      this.current = this.rebuilt();
-      this.changed();
-      return done(summary);
+      const rebuilt = yield* rebuild(this.options, acts);
+      this.record(record, this.options.syncEachAct ?? true);
+      this.take(rebuilt);
     } catch (thrown) {
+      if (thrown instanceof Cancelled) throw thrown;
       return { ok: false, error: toApplicationError(thrown) };
     }
-  }
-
-  /** Writes a record to the journal first, then takes it in. @throws ApplicationError; then nothing has changed. */
-  private record(record: RecordWithoutNumber): void {
-    const { sink } = this.options;
-    const sequence =
-      sink === undefined ? this.sequence : sink.append(record, this.options.syncEachAct ?? true);
-    this.sequence = sequence + 1;
-    const { kind, ...rest } = record;
-    this.history.take({ seq: sequence, kind, ...rest } as Parameters<History['take']>[0]);
-    if (sink === undefined) return;
-    this.actsSinceCheckpoint += 1;
-    if (this.actsSinceCheckpoint < ACTS_BETWEEN_CHECKPOINTS) return;
-    try {
-      this.checkpoint();
-    } catch (thrown) {
-      this.said.push(`${toApplicationError(thrown).message}; the acts are in the journal`);
-      this.actsSinceCheckpoint = 0;
-    }
-  }
-
-  private checkpoint(): void {
-    const { sink } = this.options;
-    const { head } = this.history;
-    const digest = this.current.digest();
-    if (sink !== undefined) {
-      if (this.history.digests.get(head) !== digest) {
-        const sequence = sink.append({ kind: 'digest', head, digest }, false);
-        this.sequence = sequence + 1;
-        this.history.take({ kind: 'digest', seq: sequence, head, digest });
-      }
-      sink.sync();
-      sink.checkpoint({ head, acts: this.history.position, digest });
-    }
-    this.savedAtAct = head;
-    this.actsSinceCheckpoint = 0;
-  }
-
-  /** After a refused or unrecorded act the host is built anew: whatever the act had begun is gone. */
-  private takeBack(error: ApplicationError): ApplicationError {
-    this.current = this.rebuilt();
     this.changed();
-    return error;
-  }
-
-  /** The host as the journal says, and the command log with it. */
-  private rebuilt(): Host {
-    this.log = [];
-    return this.replay(this.history.applied, ({ id, summary, commands }) => {
-      if (id !== 0) this.note(summary, commands, id);
-    });
-  }
-
-  /** A host of its own, after these acts. */
-  private replay(acts: readonly JournalEntry[], after: Heard): Host {
-    const { description, profile, build, sessionName } = this.options;
-    return replayActs(build(description, profile), acts, sessionName, after);
-  }
-
-  private note(summary: string, commands: readonly string[], id = this.history.head): void {
-    this.log.push({ id, summary, commands });
-    if (this.log.length > 2 * COMMAND_LOG_LENGTH) this.log = this.log.slice(-COMMAND_LOG_LENGTH);
-  }
-
-  private changed(): void {
-    this.changes += 1;
-    for (const listener of this.listeners) listener();
+    yield* this.checkpointWhenDue();
+    return done(summary);
   }
 }
 
 /** Arguments as the journal keeps them: nothing undefined, nothing shared. */
 function asRecorded(args: ArgumentValues): Extract<RecordWithoutNumber, { kind: 'act' }>['args'] {
   return JSON.parse(JSON.stringify(args)) as Extract<RecordWithoutNumber, { kind: 'act' }>['args'];
+}
+
+function noSuchAct(act: number): Outcome {
+  return failed('ENOENT', 'act by number', `there is no act ${act} on this branch`, 'the journal lists them');
 }
 
 function done(summary: string): Outcome {

@@ -1,6 +1,14 @@
 /** From a name, a file or nothing to a session at work. */
 import { existsSync, readFileSync } from 'node:fs';
-import { buildHost, type Host, type HostDescription, type ProfileName } from '../../hw/index.ts';
+import {
+  buildHost,
+  Cancelled,
+  finish,
+  type Host,
+  type HostDescription,
+  type ProfileName,
+  type Work,
+} from '../../hw/index.ts';
 import type { Chance } from '../actions/action.ts';
 import { ApplicationError, fileError, printable, toApplicationError } from '../errors.ts';
 import { builtInHost, builtInHostNames, DEFAULT_HOST } from '../hosts/builtin.ts';
@@ -13,6 +21,7 @@ import type { JournalRecord } from './record.ts';
 import { sinkFor } from './sink.ts';
 import {
   createSession,
+  discardSession,
   existingFolder,
   type OpenedSession,
   openSession,
@@ -42,9 +51,14 @@ export function defaultOrigin(profile: ProfileName = '5.15'): SessionOrigin {
 
 /** @throws ApplicationError when neither store nor bundle nor file has it, or it is damaged. */
 export function openWorkspace(request: OpenRequest): LiveWorkspace {
+  return finish(openInSteps(request));
+}
+
+/** The same in steps of one act; stopped, nothing is open. @throws ApplicationError */
+export function* openInSteps(request: OpenRequest): Work<LiveWorkspace> {
   const now = request.now ?? Date.now;
   const { session } = request;
-  if (isPath(session)) return openFile(session, request);
+  if (isPath(session)) return yield* openFile(session, request);
   if (!sessionExists(session)) {
     const bundled = bundledSession(session);
     if (bundled === undefined) {
@@ -53,7 +67,7 @@ export function openWorkspace(request: OpenRequest): LiveWorkspace {
     }
     if (request.readOnly) {
       const why = 'it comes with vtdeck and was opened to read';
-      return inMemory(
+      return yield* inMemory(
         session,
         bundled.document,
         bundled.records,
@@ -64,11 +78,20 @@ export function openWorkspace(request: OpenRequest): LiveWorkspace {
     }
     const { title, tags, notes, origin } = bundled.document;
     createSession(session, { origin, title, tags, notes, records: bundled.records }, new Date(now()));
+    try {
+      return yield* openStored(request, now());
+    } catch (thrown) {
+      if (thrown instanceof Cancelled) discardSession(session);
+      throw thrown;
+    }
   }
-  const opened = request.readOnly
-    ? readSession(session)
-    : openSession(session, request.what, new Date(now()));
-  return live(opened, request.readOnly ? 'it was opened to read' : opened.readOnlyReason, request);
+  return yield* openStored(request, now());
+}
+
+function* openStored(request: OpenRequest, now: number): Work<LiveWorkspace> {
+  const { session } = request;
+  const opened = request.readOnly ? readSession(session) : openSession(session, request.what, new Date(now));
+  return yield* live(opened, request.readOnly ? 'it was opened to read' : opened.readOnlyReason, request);
 }
 
 /** A workspace that nobody keeps: for demos and tests. */
@@ -81,7 +104,7 @@ export function scratchWorkspace(
   const history = historyOf(records, name);
   const now = options.now ?? Date.now;
   const description = describe(origin);
-  return new LiveWorkspace(
+  const opening = LiveWorkspace.open(
     {
       sessionName: name,
       description,
@@ -94,13 +117,14 @@ export function scratchWorkspace(
     },
     Math.max(1, records.length),
   );
+  return finish(opening);
 }
 
 function isPath(text: string): boolean {
   return text.includes('/') || (text.endsWith('.json') && existsSync(text));
 }
 
-function openFile(path: string, request: OpenRequest): LiveWorkspace {
+function openFile(path: string, request: OpenRequest): Work<LiveWorkspace> {
   const { document, records } = decodeWholeSession(readFileSync(path, 'utf8'), path);
   const why = 'it is a file; bring it in with: vtdeck session import';
   return inMemory(document.title, document, records, path, why, request);
@@ -113,9 +137,9 @@ function inMemory(
   file: string,
   readOnlyReason: string,
   request: OpenRequest,
-): LiveWorkspace {
+): Work<LiveWorkspace> {
   const { origin } = document;
-  return new LiveWorkspace(
+  return LiveWorkspace.open(
     {
       sessionName: name,
       description: describe(origin),
@@ -131,17 +155,17 @@ function inMemory(
   );
 }
 
-function live(
+function* live(
   opened: OpenedSession,
   readOnlyReason: string | undefined,
   request: OpenRequest,
-): LiveWorkspace {
+): Work<LiveWorkspace> {
   const { document, writer, lock, records, folder, name, notices } = opened;
   const now = request.now ?? Date.now;
   const sink =
     writer === undefined || lock === undefined ? undefined : sinkFor(folder, document, writer, lock, now);
   try {
-    return new LiveWorkspace(
+    return yield* LiveWorkspace.open(
       {
         sessionName: name,
         description: describe(document.origin),
@@ -160,7 +184,7 @@ function live(
     );
   } catch (thrown) {
     sink?.close();
-    throw toApplicationError(thrown);
+    throw thrown instanceof Cancelled ? thrown : toApplicationError(thrown);
   }
 }
 

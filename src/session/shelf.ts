@@ -1,4 +1,5 @@
 /** The sessions and demos as the console's screen lists and handles them. */
+import { Cancelled, finish, type Work } from '../../hw/index.ts';
 import type { Chance } from '../actions/action.ts';
 import { exportTexts } from '../export/for-console.ts';
 import { builtInHostNames } from '../hosts/builtin.ts';
@@ -7,10 +8,10 @@ import type { Workspace } from '../workspace.ts';
 import { removeSession } from './bin.ts';
 import { bundledDemoNames, bundledDemoTitle, bundledSession, bundledSessionNames } from './bundled.ts';
 import type { SessionOrigin } from './document.ts';
-import { defaultOrigin, describe, openWorkspace } from './open-workspace.ts';
+import { defaultOrigin, describe, openInSteps } from './open-workspace.ts';
 import { prefer } from './preferences.ts';
 import { hostName, type IndexedSession, indexedSessions } from './session-index.ts';
-import { createSession, renameSession } from './store.ts';
+import { createSession, discardSession, renameSession } from './store.ts';
 
 export interface ShelfOptions {
   readonly now: () => number;
@@ -60,22 +61,33 @@ export class Shelf {
   }
 
   open(name: string): Workspace {
+    return finish(this.opening(name));
+  }
+
+  /** The same in steps; stopped, nothing is open. */
+  *opening(name: string): Work<Workspace> {
     const { now, chance, readOnly } = this.options;
-    const workspace = openWorkspace({ session: name, readOnly, what: 'console', now, chance });
+    const workspace = yield* openInSteps({ session: name, readOnly, what: 'console', now, chance });
     this.opened.push(workspace);
     this.noticed.set(workspace, workspace.notices.length);
     prefer('lastSession', name);
     return workspace;
   }
 
-  create(name: string, host: string | undefined): Workspace {
+  /** A session on a host (undefined: the default one), opened in steps; stopped, there is none. */
+  *creating(name: string, host: string | undefined): Work<Workspace> {
     const origin = defaultOrigin();
     const imported = host === undefined || builtInHostNames().includes(host) ? undefined : importedHost(host);
     const own = imported ?? (host === undefined ? origin.host : { builtin: host });
     const chosen: SessionOrigin = { ...origin, host: own as SessionOrigin['host'] };
     describe(chosen); // before anything is made: there is no such host
     createSession(name, { origin: chosen }, new Date(this.options.now()));
-    return this.open(name);
+    try {
+      return yield* this.opening(name);
+    } catch (thrown) {
+      if (thrown instanceof Cancelled) discardSession(name);
+      throw thrown;
+    }
   }
 
   /** Those built in, and those imported. */

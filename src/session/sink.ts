@@ -2,8 +2,8 @@
 import type { SessionDocument } from './document.ts';
 import { writeDocument } from './document-file.ts';
 import type { JournalWriter } from './journal.ts';
-import type { Sink } from './live-workspace.ts';
 import type { Lock } from './lock.ts';
+import type { Sink } from './workspace-options.ts';
 
 export function sinkFor(
   folder: string,

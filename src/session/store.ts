@@ -103,6 +103,11 @@ export function createSession(name: string, session: NewSession, now: Date): voi
   }
 }
 
+/** Removes a session that was just made and that nobody has seen. */
+export function discardSession(name: string): void {
+  rmSync(existingFolder(name), { recursive: true });
+}
+
 /** Writes journal and document of a new session into an empty folder. */
 export function writeSession(folder: string, id: string, name: string, session: NewSession, now: Date): void {
   const begin = { kind: 'begin', session: id, origin: session.origin } as const;

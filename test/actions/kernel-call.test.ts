@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { buildHost } from '../../hw/host.ts';
+import { finish } from '../../hw/work.ts';
 import { callKernel } from '../../src/actions/kernel-call.ts';
 import { runAction } from '../../src/actions/run-action.ts';
 import { builtInHost, DEFAULT_HOST } from '../../src/hosts/builtin.ts';
@@ -15,7 +16,8 @@ function server(profile: '5.15' | '7.2') {
 describe('the action kernel.call', () => {
   it('makes the call and shows what a driver would write', () => {
     const host = server('7.2');
-    const call = (name: string, words: string) => runAction(callKernel, host, { call: name, with: words });
+    const call = (name: string, words: string) =>
+      finish(runAction(callKernel, host, { call: name, with: words }));
     call('iommu_domain_alloc', `device=${ACCELERATOR} domain=D1`);
     call('iommu_attach_device_pasid', `domain=D1 device=${ACCELERATOR} pasid=9`);
     call('iommu_map', 'domain=D1 iova=0x5000 size=0x1000');

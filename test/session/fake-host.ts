@@ -32,7 +32,11 @@ export function fakeHost(): Host {
       machines.get(name)?.writes.push(`${address}:${Buffer.from(bytes).toString('hex')}`);
     },
     events: () => [],
-    digest: () =>
+    // biome-ignore lint/correctness/useYield: a step too small to pause in
+    *digestInSteps() {
+      return fake.digest();
+    },
+    digest: (): string =>
       digestOf([counter, [...machines].map(([name, { memory, writes }]) => [name, String(memory), writes])]),
   };
   return fake as unknown as Host;

@@ -1,6 +1,6 @@
 /** A session that acts without end, saying each act that counts: the parent kills it at any moment. */
 import { writeSync } from 'node:fs';
-import type { HostDescription } from '../../hw/index.ts';
+import { finish, type HostDescription } from '../../hw/index.ts';
 import { History } from '../../src/session/history.ts';
 import { LiveWorkspace } from '../../src/session/live-workspace.ts';
 import { sinkFor } from '../../src/session/sink.ts';
@@ -14,18 +14,20 @@ if (writer === undefined || lock === undefined) {
   writeSync(2, `could not open to write: ${opened.readOnlyReason}\n`);
   process.exit(9);
 }
-const workspace = new LiveWorkspace(
-  {
-    sessionName: name,
-    description: {} as HostDescription,
-    profile: '5.15',
-    build: fakeHost,
-    history: History.from(opened.records),
-    sink: sinkFor(opened.folder, opened.document, writer, lock, () => 0),
-    document: opened.document,
-    now: () => 0,
-  },
-  opened.records.length,
+const workspace = finish(
+  LiveWorkspace.open(
+    {
+      sessionName: name,
+      description: {} as HostDescription,
+      profile: '5.15',
+      build: fakeHost,
+      history: History.from(opened.records),
+      sink: sinkFor(opened.folder, opened.document, writer, lock, () => 0),
+      document: opened.document,
+      now: () => 0,
+    },
+    opened.records.length,
+  ),
 );
 if (workspace.host.machineState('alpha') === undefined) workspace.dispatch('vm.create', { vm: 'alpha' });
 for (let turn = 0; ; turn++) {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { finish } from '../../hw/index.ts';
 import { builtInHost } from '../../src/hosts/builtin.ts';
 import { keepHost } from '../../src/hosts/store.ts';
 import { Shelf } from '../../src/session/shelf.ts';
@@ -13,10 +14,10 @@ describe('the shelf', () => {
     keepHost('lab', { ...description, name: 'lab' });
     const shelf = new Shelf({ now: () => 0, readOnly: false });
     expect(shelf.hosts()).toEqual(['server', 'lab']);
-    const first = shelf.create('one', undefined);
+    const first = finish(shelf.creating('one', undefined));
     expect(first.host.description.name).toBe('server');
     first.close();
-    const second = shelf.create('two', 'lab');
+    const second = finish(shelf.creating('two', 'lab'));
     expect(second.host.description.name).toBe('lab');
     expect(second.dispatch('vm.create', { vm: 'alpha', memory: '64M' }).ok).toBe(true);
     expect(shelf.latest).toBe(second);
@@ -30,7 +31,7 @@ describe('the shelf', () => {
     shelf.remove('two');
     expect(shelf.list().filter((entry) => entry.kind === 'session')).toHaveLength(1);
     expect(shelf.list().filter((entry) => entry.kind === 'bundled')).toHaveLength(12);
-    expect(() => shelf.create('../x', undefined)).toThrow(/can't name a session/);
-    expect(() => shelf.create('four', 'nowhere')).toThrow(/no built-in host/);
+    expect(() => finish(shelf.creating('../x', undefined))).toThrow(/can't name a session/);
+    expect(() => finish(shelf.creating('four', 'nowhere'))).toThrow(/no built-in host/);
   });
 });

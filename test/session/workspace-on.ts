@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
-import type { HostDescription } from '../../hw/index.ts';
+import { finish, type HostDescription } from '../../hw/index.ts';
 import { History } from '../../src/session/history.ts';
 import { LiveWorkspace } from '../../src/session/live-workspace.ts';
 import { sinkFor } from '../../src/session/sink.ts';
@@ -32,35 +32,39 @@ export function openOnFake(name: string, options: { create?: boolean } = {}): Li
   if (options.create) createSession(name, { origin: ORIGIN }, new Date(0));
   const opened = openSession(name, 'test', new Date(0));
   const { writer, lock } = opened;
-  return new LiveWorkspace(
-    {
-      sessionName: name,
-      description: {} as HostDescription,
-      profile: '5.15',
-      build: fakeHost,
-      history: History.from(opened.records),
-      sink: writer && lock ? sinkFor(opened.folder, opened.document, writer, lock, () => 0) : undefined,
-      readOnlyReason: opened.readOnlyReason,
-      notices: opened.notices,
-      document: opened.document,
-      now: () => 0,
-    },
-    opened.records.length,
+  return finish(
+    LiveWorkspace.open(
+      {
+        sessionName: name,
+        description: {} as HostDescription,
+        profile: '5.15',
+        build: fakeHost,
+        history: History.from(opened.records),
+        sink: writer && lock ? sinkFor(opened.folder, opened.document, writer, lock, () => 0) : undefined,
+        readOnlyReason: opened.readOnlyReason,
+        notices: opened.notices,
+        document: opened.document,
+        now: () => 0,
+      },
+      opened.records.length,
+    ),
   );
 }
 
 /** One in memory only. */
 export function inMemory(): LiveWorkspace {
-  return new LiveWorkspace(
-    {
-      sessionName: 'memory',
-      description: {} as HostDescription,
-      profile: '5.15',
-      build: fakeHost,
-      history: new History(),
-      sink: undefined,
-      now: () => 0,
-    },
-    1,
+  return finish(
+    LiveWorkspace.open(
+      {
+        sessionName: 'memory',
+        description: {} as HostDescription,
+        profile: '5.15',
+        build: fakeHost,
+        history: new History(),
+        sink: undefined,
+        now: () => 0,
+      },
+      1,
+    ),
   );
 }

@@ -9,7 +9,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { contextEntries, forEachLeaf, pagingRoots, pasidEntries } from '../../../hw/host/tables.ts';
+import { contextEntries, pagingRoots, pasidEntries, visitLeaves } from '../../../hw/host/tables.ts';
 import { KernelError } from '../../../hw/kernel/errno.ts';
 import type { IntelDomain } from '../../../hw/kernel/intel/domain.ts';
 import { IommuProt } from '../../../hw/kernel/iommu/types.ts';
@@ -392,9 +392,10 @@ function canonical(host: SmallHost): string[] {
       const kind = `${translationType.get(context.words)} ${addressWidth.get(context.words)}`;
       lines.push(`${context.requesterId.toString(16)} context ${kind}`);
       for (const top of pagingRoots(context, 'context')) {
-        forEachLeaf(memory, top, (leaf) =>
+        const tables = visitLeaves(memory, top, (leaf) =>
           lines.push(`  ${leaf.page}+${leaf.pages} ${leaf.frame} ${leaf.writable}`),
         );
+        for (const _ of tables);
       }
       continue;
     }
@@ -409,9 +410,10 @@ function canonical(host: SmallHost): string[] {
         .map(({ name, value }) => `${name}=${value}`);
       lines.push(`${context.requesterId.toString(16)}/${entry.pasid} ${decoded.join(' ')}`);
       for (const top of pagingRoots(entry, 'pasid')) {
-        forEachLeaf(memory, top, (leaf) =>
+        const tables = visitLeaves(memory, top, (leaf) =>
           lines.push(`  ${leaf.page}+${leaf.pages} ${leaf.frame} ${leaf.writable}`),
         );
+        for (const _ of tables);
       }
     }
   }
