@@ -61,8 +61,8 @@ export interface BatchOutcome {
   readonly asked: number;
   readonly done: number;
   readonly refused: number;
-  /** The first refusal. */
-  readonly failure: ApplicationError | undefined;
+  /** The first refusal: what the operator reads of it. */
+  readonly failure: { readonly message: string; readonly remedy: string | undefined } | undefined;
   /** The act before the first one of them: `goTo` takes all of them back. */
   readonly before: number;
   /** The last of them. */

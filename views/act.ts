@@ -2,10 +2,12 @@
  * Running an action from the console: what is missing is asked for, what is dangerous is shown and asked, and the
  * outcome is said. Which arguments there are, what they accept and why an action can't run all come from the registry.
  */
+import { mapInSteps } from '../hw/index.ts';
 import type { Action, ArgumentDescription } from '../src/actions/action.ts';
 import { describeArguments, parseArguments } from '../src/actions/arguments.ts';
 import { actionNamed } from '../src/actions/registry.ts';
 import { toApplicationError } from '../src/errors.ts';
+import type { BatchOutcome } from '../src/workspace.ts';
 import { label } from './at-hand.ts';
 import type { Console } from './console.ts';
 import type { Line } from './format/line.ts';
@@ -26,13 +28,11 @@ export function act(console: Console, name: string, given: Given, done?: Done): 
   }
   collect(console, action, given, (args) => {
     confirmed(console, action, [args], () => {
-      const outcome = console.dispatch(name, args);
-      if (!outcome.ok) console.failWith(outcome.error);
-      else if (done === undefined) console.say(outcome.summary);
-      else {
+      console.session.dispatch(action.title, name, args, (outcome) => {
+        if (!outcome.ok) return console.failWith(outcome.error);
         console.say(outcome.summary);
-        done(outcome.summary, outcome.value);
-      }
+        done?.(outcome.summary, outcome.value);
+      });
     });
   });
 }
@@ -58,19 +58,29 @@ export function actOnAll(
   collect(console, action, { ...given, [argument]: first }, (args) => {
     const all = names.map((one) => ({ ...args, [argument]: one }));
     confirmed(console, action, all, () => {
-      const outcomes = all.map((one) => console.dispatch(name, one));
-      const failures = outcomes.filter((outcome) => !outcome.ok);
-      console.clearMarks();
-      if (failures.length === 0) console.say(`${action.title}: ${outcomes.length} done`);
-      else {
-        const [failure] = failures;
-        console.failWith(
-          failure.error,
-          `${outcomes.length - failures.length} of ${outcomes.length} done; refused: `,
-        );
-      }
+      const { list, screen } = console;
+      console.session.dispatchAll(action.title, name, all, (outcome) => {
+        tellBatch(console, outcome);
+        // The marks of what was not tried stay: the same key goes on there.
+        const tried = new Set(names.slice(0, outcome.done + outcome.refused));
+        if (tried.size === names.length) list.marks.clear();
+        else
+          for (const row of list.chosen())
+            if (tried.has(screen.subject(row)?.name ?? '')) list.marks.delete(screen.rowId(row));
+      });
     });
   });
+}
+
+function tellBatch(console: Console, { title, asked, done, refused, failure }: BatchOutcome): void {
+  if (done + refused < asked) {
+    const undo = console.keymap.keysFor('undo')[0];
+    const back =
+      done === 0 || undo === undefined ? '' : `; ${undo} takes ${done === 1 ? 'it' : 'all of them'} back`;
+    const no = refused === 0 ? '' : `, ${refused} refused`;
+    console.warn(`cancelled: ${done} of ${asked} done${no}${back}`);
+  } else if (failure === undefined) console.say(`${title}: ${done} done`);
+  else console.fail(`${done} of ${asked} done; refused: ${failure.message}`, failure.remedy);
 }
 
 function collect(console: Console, action: Action, given: Given, then: (args: Given) => void): void {
@@ -144,28 +154,38 @@ function confirmed(console: Console, action: Action, all: readonly Given[], run:
     run();
     return;
   }
-  const consequences = all.flatMap((args) => action.consequences?.(console.hostState, args as never) ?? []);
   const [first] = all;
   const name = action.danger === 'type the name' ? String(Object.values(first)[0] ?? '') : undefined;
-  console.push(
-    new Confirm({
-      title: `${action.title}${all.length > 1 ? ` (${all.length} times)` : ''}?`,
-      about: argumentLines(all),
-      consequences: [...new Set(consequences)],
-      name: name === '' ? undefined : name,
-      onYes: () => {
-        console.pop();
-        run();
-      },
-      onCancel: () => console.pop(),
-    }),
+  const { hostState } = console;
+  const looking = mapInSteps(all, (args) => action.consequences?.(hostState, args as never) ?? [], 4);
+  console.session.begin(`seeing what it takes: ${action.title}`, '', looking, (consequences) =>
+    console.push(
+      new Confirm({
+        title: `${action.title}${all.length > 1 ? ` (${all.length} times)` : ''}?`,
+        about: argumentLines(all),
+        consequences: [...new Set(consequences.flat())],
+        name: name === '' ? undefined : name,
+        onYes: () => {
+          console.pop();
+          run();
+        },
+        onCancel: () => console.pop(),
+      }),
+    ),
   );
 }
+
+/** Values of one argument that are shown before an act on many. */
+const MANY = 12;
 
 /** `device  0000:6a:01.0`: each argument once, with the values it has in all of them. */
 function argumentLines(all: readonly Given[]): Line[] {
   const [first] = all;
   return Object.keys(first)
     .filter((name) => first[name] !== undefined)
-    .map((name) => pairLine(name, [...new Set(all.map((args) => String(args[name])))].join(', ')));
+    .map((name) => {
+      const values = [...new Set(all.map((args) => String(args[name])))];
+      const more = values.length > MANY ? ` and ${values.length - MANY} more` : '';
+      return pairLine(name, `${values.slice(0, MANY).join(', ')}${more}`);
+    });
 }

@@ -4,42 +4,32 @@
  * made here: those are the engine's.
  */
 import type { Host } from '../hw/index.ts';
-import { type ApplicationError, toApplicationError } from '../src/errors.ts';
+import { toApplicationError } from '../src/errors.ts';
 import type { InputEvent } from '../src/terminal/input.ts';
-import type { Outcome, Workspace } from '../src/workspace.ts';
+import type { Workspace } from '../src/workspace.ts';
 import { allCommands } from './commands/all.ts';
-import {
-  type ConsoleSetup,
-  type ConsoleTerminal,
-  FRAME,
-  fades,
-  type Message,
-  SIDE_BY_SIDE,
-} from './console-setup.ts';
+import { type ConsoleSetup, type ConsoleTerminal, SIDE_BY_SIDE } from './console-setup.ts';
 import { DetailState } from './detail-state.ts';
 import type { Paint } from './format/line.ts';
+import type { Frame } from './frame.ts';
 import { applies, type Command, KeyMap } from './keymap.ts';
-import { ListState } from './list/list-state.ts';
-import { rowsOf } from './list/row-source.ts';
+import type { ListState } from './list/list-state.ts';
+import { Lists } from './lists.ts';
+import { Messages } from './messages.ts';
 import { handleMouse } from './mouse.ts';
 import type { ConsolePreferences, SessionShelf } from './options.ts';
 import type { Overlay } from './overlays/overlay.ts';
+import { type Place, Places } from './places.ts';
+import type { Reading } from './reading.ts';
 import { screenOf } from './screens/all.ts';
-import type { Screen, ScreenContext, ScreenId, Subject, WalkTarget } from './screens/screen.ts';
+import type { Screen, ScreenContext, ScreenId, Section, Subject, WalkTarget } from './screens/screen.ts';
+import { SessionWork } from './session-work.ts';
 import { TextField } from './text-field.ts';
 import { isThemeName, type ThemeName, themes } from './theme.ts';
+import { Typing } from './typing.ts';
+import { Jobs } from './work/jobs.ts';
 
-interface Place {
-  readonly screen: ScreenId;
-  readonly row: string | undefined;
-}
-
-/** How long a message that asks for nothing stays. Milliseconds. */
-const FADE = 6000;
-/** Acts from which on replaying a history can be felt. */
-const LONG_HISTORY = 300;
-
-export class Console {
+export class Console extends Messages {
   workspace: Workspace;
   readonly terminal: ConsoleTerminal;
   readonly shelf: SessionShelf | undefined;
@@ -47,7 +37,6 @@ export class Console {
   paint: Paint;
   screenId: ScreenId = 'topology';
   readonly overlays: Overlay[] = [];
-  message: Message | undefined;
   readonly detail = new DetailState();
   raw = false;
   walk: WalkTarget | undefined;
@@ -65,19 +54,28 @@ export class Console {
   detailCovers = false;
   tabs: readonly { readonly from: number; readonly to: number; readonly screen: ScreenId }[] = [];
   private readonly setup: ConsoleSetup;
-  private readonly lists = new Map<ScreenId, { state: ListState<unknown>; key: string }>();
-  private readonly behind: Place[] = [];
-  private readonly ahead: Place[] = [];
+  readonly jobs: Jobs;
+  readonly lists = new Lists(this);
+  readonly session = new SessionWork(this);
+  /** The last frame: it stays while the next one has nothing to show yet. */
+  frame: Frame | undefined;
+  /** The same for a screen reader. */
+  reading: Reading | undefined;
+  private readonly typing = new Typing(this);
+  private readonly places = new Places();
   themeName: ThemeName;
   mouseOn: boolean;
-  private fade: (() => void) | undefined;
   private detailKey = '';
-  private shelfRevision = 0;
   private unsubscribe: () => void;
 
   constructor(workspace: Workspace, setup: ConsoleSetup) {
+    super(setup.clock, setup.changed);
     this.workspace = workspace;
     this.setup = setup;
+    this.jobs = new Jobs(setup.clock, setup.changed, () => {
+      this.typing.settle();
+      setup.changed();
+    });
     this.terminal = setup.terminal;
     this.shelf = setup.shelf;
     this.keymap = new KeyMap(allCommands, setup.preferences.keys);
@@ -105,7 +103,7 @@ export class Console {
 
   get context(): ScreenContext {
     const { workspace, raw, walk, picks, pausedAt, shelf } = this;
-    const folded = this.listOf(this.screenId).state.folded;
+    const { folded } = this.lists.of(this.screenId);
     return {
       host: workspace.host,
       workspace,
@@ -118,33 +116,14 @@ export class Console {
     };
   }
 
-  /** The list of the screen, with rows as of now. */
+  /** The list of the screen: its rows as of now, or as of before while they are made. */
   get list(): ListState<unknown> {
-    const entry = this.listOf(this.screenId);
-    const { walk } = this;
-    const key = [
-      this.workspace.sessionName,
-      this.workspace.version,
-      entry.state.foldRevision,
-      this.shelfRevision,
-      this.pausedAt,
-      this.screenId === 'walk' && walk !== undefined
-        ? `${walk.device} ${walk.pasid} ${walk.iova} ${walk.access} ${walk.flip?.address} ${walk.flip?.bit}`
-        : '',
-      this.screenId === 'plan' ? [...this.picks].join() : '',
-    ].join('|');
-    if (entry.key !== key) {
-      entry.key = key;
-      const { context, screen } = this;
-      const atEnd = entry.state.cursor >= entry.state.count - 1;
-      entry.state.setRows(
-        guarded(() => screen.rows(context), rowsOf<unknown>([])),
-        screen.columns(context),
-      );
-      if (screen.follows === true && atEnd) entry.state.move(Number.POSITIVE_INFINITY);
-    }
-    entry.state.updateOrder(() => this.screen.columns(this.context));
-    return entry.state;
+    return this.lists.current;
+  }
+
+  /** The session's, or while an act is under way that from before it. */
+  get version(): number {
+    return this.session.version ?? this.workspace.version;
   }
 
   get row(): unknown {
@@ -158,13 +137,12 @@ export class Console {
 
   /** Names of the marked rows of these kinds; without marks of the row under the cursor. */
   chosenNames(kinds: readonly Subject['kind'][]): string[] {
-    const names: string[] = [];
+    const names = new Set<string>();
     for (const row of this.list.chosen()) {
       const subject = this.screen.subject(row);
-      if (subject !== undefined && kinds.includes(subject.kind) && !names.includes(subject.name))
-        names.push(subject.name);
+      if (subject !== undefined && kinds.includes(subject.kind)) names.add(subject.name);
     }
-    return names;
+    return [...names];
   }
 
   applies(command: Command): boolean {
@@ -174,17 +152,24 @@ export class Console {
   // Events
 
   handle(events: readonly InputEvent[]): void {
-    for (const event of events) this.handleOne(event);
+    for (const event of events) this.typing.take(event);
+    this.typing.settle();
     this.setup.changed();
   }
 
-  private handleOne(event: InputEvent): void {
+  /** The command of a key here. */
+  commandOf(key: string): Command | undefined {
+    return this.keymap.find(key, this.screenId, this.subject()?.kind);
+  }
+
+  /** Acts on an event, whatever goes on. */
+  handleNow(event: InputEvent): void {
     const overlay = this.overlays.at(-1);
     if (overlay !== undefined) return overlay.handle(event);
     if (event.type === 'mouse') return handleMouse(this, event);
     if (this.filterField !== undefined) return this.typeFilter(this.filterField, event);
     if (event.type !== 'key') return;
-    const command = this.keymap.find(event.key, this.screenId, this.subject()?.kind);
+    const command = this.commandOf(event.key);
     if (command === undefined) {
       if (event.key !== 'Unknown') this.note(this.keymap.nowhere(event.key));
       return;
@@ -201,57 +186,6 @@ export class Console {
     }
   }
 
-  dispatch(name: string, args: Readonly<Record<string, unknown>>): Outcome {
-    return this.workspace.dispatch(name, args);
-  }
-
-  // What is said
-
-  /** Something was done. */
-  say(text: string): void {
-    this.tell({ kind: 'done', text, remedy: undefined });
-  }
-
-  /** Something to know, and nothing was done. */
-  note(text: string): void {
-    this.tell({ kind: 'note', text, remedy: undefined });
-  }
-
-  warn(text: string): void {
-    this.tell({ kind: 'warning', text, remedy: undefined });
-  }
-
-  fail(text: string, remedy?: string): void {
-    this.tell({ kind: 'error', text, remedy });
-  }
-
-  failWith(error: ApplicationError, before = ''): void {
-    this.fail(`${before}${error.message} (${error.code})`, error.remedy);
-  }
-
-  private tell(message: Message): void {
-    this.fade?.();
-    this.fade = undefined;
-    this.message = message;
-    if (fades(message)) {
-      this.fade = this.setup.clock.after(FADE, () => {
-        this.message = undefined;
-        this.setup.changed();
-      });
-    }
-    this.setup.changed();
-  }
-
-  /** Something that takes a while on a long history: says so first, then does it. */
-  working(what: string, run: () => void): void {
-    if (this.workspace.journal.length < LONG_HISTORY) return this.attempt(run);
-    this.note(`${what} …`);
-    this.setup.clock.after(2 * FRAME, () => {
-      this.attempt(run);
-      this.setup.changed();
-    });
-  }
-
   push(overlay: Overlay): void {
     this.overlays.push(overlay);
   }
@@ -264,20 +198,19 @@ export class Console {
 
   go(screen: ScreenId, row?: string): void {
     if (screen !== this.screenId) {
-      this.behind.push(this.place());
-      if (this.behind.length > 100) this.behind.shift();
-      this.ahead.length = 0;
+      this.places.leave(this.place);
       this.show(screen);
     }
-    if (row !== undefined) this.standOn(row);
+    if (row !== undefined) this.lists.standOn(row);
   }
 
-  private place(): Place {
-    const { list } = this;
+  private get place(): Place {
+    const list = this.lists.of(this.screenId);
     return { screen: this.screenId, row: list.count > 0 ? list.id(list.cursor) : undefined };
   }
 
   private show(screen: ScreenId): void {
+    this.lists.leave();
     this.screenId = screen;
     this.detail.focused = false;
     this.detail.open = this.detail.open && this.columns >= SIDE_BY_SIDE;
@@ -286,37 +219,32 @@ export class Console {
     this.filterField = undefined;
   }
 
-  historyBack(): void {
-    const place = this.behind.pop();
-    if (place === undefined) return this.note('this is where you began');
-    this.ahead.push(this.place());
+  private showAgain(place: Place): void {
     this.show(place.screen);
-    if (place.row !== undefined) this.list.moveToId(place.row);
+    if (place.row === undefined) return;
+    const { list } = this;
+    if (this.lists.pending) list.wish(place.row);
+    else list.moveToId(place.row);
+  }
+
+  historyBack(): void {
+    const place = this.places.back(this.place);
+    if (place === undefined) this.note('this is where you began');
+    else this.showAgain(place);
   }
 
   historyForward(): void {
-    const place = this.ahead.pop();
-    if (place === undefined) return this.note('there is nothing ahead');
-    this.behind.push(this.place());
-    this.show(place.screen);
-    if (place.row !== undefined) this.list.moveToId(place.row);
+    const place = this.places.forward(this.place);
+    if (place === undefined) this.note('there is nothing ahead');
+    else this.showAgain(place);
   }
 
   get trail(): readonly ScreenId[] {
-    return this.behind.slice(-2).map((place) => place.screen);
+    return this.places.trail;
   }
 
-  /** Puts the cursor of this screen on a row, unfolding what hides it, also if it only comes with the next rows. */
   standOn(id: string): void {
-    const entry = this.listOf(this.screenId);
-    if (this.list.moveToId(id)) return;
-    if (entry.state.folded.size > 0 || entry.state.filter !== '') {
-      entry.state.folded.clear();
-      entry.state.setFilter('');
-      entry.state.foldRevision += 1;
-      if (this.list.moveToId(id)) return;
-    }
-    entry.state.wish(id);
+    this.lists.standOn(id);
   }
 
   // Within a screen
@@ -340,10 +268,6 @@ export class Console {
     if (this.detailCovers) this.detail.focused = true;
   }
 
-  clearMarks(): void {
-    this.list.marks.clear();
-  }
-
   startFilter(): void {
     this.filterField = new TextField(this.list.filter);
   }
@@ -352,32 +276,41 @@ export class Console {
     if (event.type === 'key' && (event.key === 'Enter' || event.key === 'Tab')) this.filterField = undefined;
     else if (event.type === 'key' && (event.key === 'Esc' || event.key === 'Ctrl-c')) {
       this.filterField = undefined;
-      this.list.setFilter('');
+      this.list.filter = '';
     } else if (event.type === 'key' && (event.key === 'Down' || event.key === 'Up'))
       this.move(event.key === 'Down' ? 1 : -1);
-    else if (field.handle(event)) this.list.setFilter(field.value);
+    else if (field.handle(event)) this.list.filter = field.value;
   }
 
   /** The detail of the row under the cursor, made when something it depends on has changed. */
   updateDetail(): void {
     const { row, screen } = this;
     const id = row === undefined ? '' : screen.rowId(row);
-    const key = [this.screenId, this.listOf(this.screenId).key, id, this.raw].join('|');
+    const key = [this.screenId, this.lists.keyOf(this.screenId), id, this.raw].join('|');
     if (key === this.detailKey) return;
     this.detailKey = key;
-    const { context } = this;
+    const { context, detail } = this;
     const hex =
       row !== undefined && this.raw ? guarded(() => screen.hex?.(row, context), undefined) : undefined;
-    if (hex !== undefined) this.detail.setBytes(hex);
+    const sections = row === undefined ? [] : guarded(() => screen.detail(row, context), UNREADABLE);
+    this.jobs.drop('detail');
+    if (hex !== undefined) detail.setBytes(hex);
+    else if (!('next' in sections)) detail.setSections(sections);
     else
-      this.detail.setSections(
-        row === undefined
-          ? []
-          : guarded(
-              () => screen.detail(row, context),
-              [{ title: 'No details', lines: ['They can’t be read now.'] }],
-            ),
-      );
+      this.jobs.start('detail', {
+        what: 'reading the details',
+        work: sections,
+        done: (made) => detail.setSections(made),
+        failed: () => detail.setSections(UNREADABLE),
+        cancelled: () => detail.setSections([{ title: 'No details', lines: ['It was cancelled.'] }]),
+        shown: () => detail.setSections([]),
+      });
+  }
+
+  /** Nobody looks at details now. */
+  leaveDetail(): void {
+    this.detailKey = '';
+    this.jobs.drop('detail');
   }
 
   setWalk(walk: WalkTarget | undefined): void {
@@ -394,8 +327,8 @@ export class Console {
 
   // The session and the program
 
-  openSession(open: () => Workspace): void {
-    const next = open();
+  /** Goes on with another session; this one is closed. */
+  enter(next: Workspace): void {
     this.unsubscribe();
     this.workspace.close();
     this.workspace = next;
@@ -404,18 +337,13 @@ export class Console {
     this.picks.clear();
     this.pausedAt = undefined;
     this.lists.clear();
-    this.behind.length = 0;
-    this.ahead.length = 0;
+    this.places.clear();
     this.show('topology');
     this.say(
       next.readOnlyReason === undefined
         ? `session ${next.sessionName}`
         : `session ${next.sessionName}, read-only: ${next.readOnlyReason}`,
     );
-  }
-
-  refresh(): void {
-    this.shelfRevision += 1;
   }
 
   copy(text: string, what: string): void {
@@ -431,22 +359,15 @@ export class Console {
     this.terminal.quit();
   }
 
-  /** Lets go of what it listens to; the workspace stays open. */
+  /** Lets go of what it listens to and works on; the workspace stays open. */
   close(): void {
-    this.fade?.();
+    this.stopFading();
+    this.jobs.stop();
     this.unsubscribe();
   }
-
-  private listOf(id: ScreenId): { state: ListState<unknown>; key: string } {
-    let entry = this.lists.get(id);
-    if (entry === undefined) {
-      const screen = screenOf(id);
-      entry = { state: new ListState<unknown>((row) => screen.rowId(row)), key: '' };
-      this.lists.set(id, entry);
-    }
-    return entry;
-  }
 }
+
+const UNREADABLE: readonly Section[] = [{ title: 'No details', lines: ['They can’t be read now.'] }];
 
 /** What a screen makes of the machine; a screen that can't read it must not take the console down. */
 function guarded<Result>(make: () => Result, otherwise: Result): Result {

@@ -8,6 +8,7 @@ import type { Command } from './keymap.ts';
 import type { OverlayTable } from './overlays/overlay.ts';
 import { digitOf, screenOf, screens } from './screens/all.ts';
 import type { ScreenContext } from './screens/screen.ts';
+import { progressLine } from './work/progress.ts';
 
 /** An overlay, painted with its border, and its place. */
 export interface FrameOverlay {
@@ -35,6 +36,15 @@ const HIGHLIGHT = 80;
 export function frameOf(console: Console, columns: number, rows: number): Frame {
   console.columns = columns;
   console.rows = rows;
+  void console.list; // begins what it lacks
+  // A screen whose rows come in a moment is not shown without them.
+  const { frame } = console;
+  if (console.lists.blank && frame?.columns === columns && frame.rows === rows) return frame;
+  console.frame = newFrame(console, columns, rows);
+  return console.frame;
+}
+
+function newFrame(console: Console, columns: number, rows: number): Frame {
   const { screen, detail, context } = console;
   const beside = columns >= SIDE_BY_SIDE;
   const stacked = screen.detailAlways === true && !beside;
@@ -49,6 +59,7 @@ export function frameOf(console: Console, columns: number, rows: number): Frame 
   const bodyRows = Math.max(1, rows - head.length - foot.length);
   const showDetail = detail.open || screen.detailAlways === true;
   if (showDetail) console.updateDetail();
+  else console.leaveDetail();
 
   const body: string[] = [];
   if (showDetail && console.detailCovers) {
@@ -174,7 +185,10 @@ function listLines(
   list.scrollInto(room);
   if (list.count === 0) {
     const why =
-      list.filter === '' ? screen.empty(context) : `No row fits "${list.filter}". Esc takes the filter away.`;
+      console.lists.absence ??
+      (list.filter === ''
+        ? screen.empty(context)
+        : `No row fits "${list.filter}". Esc takes the filter away.`);
     lines.push(
       ...wrapText(why, Math.max(10, columns - 4)).map((text) => paintLine(`  ${text}`, columns, paint)),
     );
@@ -224,6 +238,9 @@ const MARKS: Readonly<Record<Message['kind'], Segment>> = {
 function footLines(console: Console, context: ScreenContext, columns: number, rows: number): string[] {
   const { message, paint, row, screen } = console;
   const lines: string[] = [];
+  const job = console.jobs.shown;
+  if (job !== undefined)
+    lines.push(paintLine([' ', ...partsOf(progressLine(job, console.jobs.age(job)))], columns, paint));
   if (message !== undefined) {
     const most = rows >= 20 ? 3 : 1;
     const texts = fewLines(message.text, columns - 4, most);
@@ -234,7 +251,7 @@ function footLines(console: Console, context: ScreenContext, columns: number, ro
       for (const text of fewLines(message.remedy, columns - 4, 2))
         lines.push(paintLine([styled('dim', `   ${text}`)], columns, paint));
     }
-  } else {
+  } else if (job === undefined) {
     const peek = row === undefined ? '' : safely(() => screen.peek(row, context));
     lines.push(paintLine([' ', ...partsOf(peek)], columns, paint));
   }

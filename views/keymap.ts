@@ -15,6 +15,8 @@ export interface Command {
   readonly screens?: readonly ScreenId[];
   /** Only when the row under the cursor stands for one of these. */
   readonly subjects?: readonly Subject['kind'][];
+  /** It changes the session, or prepares to: not while other work on it goes on. */
+  readonly changes?: true;
   /** A word for the bottom line; absent: not shown there. */
   readonly hint?: string;
   run(console: Console): void;
@@ -69,6 +71,11 @@ export class KeyMap {
 
   keysOf(command: Command): readonly string[] {
     return this.keysById.get(command.id) ?? command.keys;
+  }
+
+  /** Keys of a command by its id. */
+  keysFor(id: string): readonly string[] {
+    return this.keysOf(commandOf(this.commands, id));
   }
 
   /** The command of a key here; the most specific wins. */

@@ -2,6 +2,7 @@
 import type { Console } from './console.ts';
 import { fades } from './console-setup.ts';
 import { type Line, plainOf } from './format/line.ts';
+import { progressReading } from './work/progress.ts';
 
 export interface Reading {
   readonly place: string;
@@ -9,6 +10,8 @@ export interface Reading {
   /** Title and value of each column that says something. */
   readonly cells: readonly { readonly title: string; readonly value: string }[];
   readonly detail: readonly string[];
+  /** Long work that goes on; changes seldom. */
+  readonly working: string | undefined;
   readonly message: string | undefined;
   readonly keys: string;
   readonly question:
@@ -25,6 +28,14 @@ export interface Reading {
 const DETAIL_LINES = 12;
 
 export function readingOf(console: Console): Reading {
+  void console.list; // begins what it lacks
+  const { reading } = console;
+  if (console.lists.blank && reading !== undefined) return reading;
+  console.reading = newReading(console);
+  return console.reading;
+}
+
+function newReading(console: Console): Reading {
   const { screen, list, row, context, message, keymap } = console;
   const words = (line: Line): string =>
     plainOf(line)
@@ -33,11 +44,13 @@ export function readingOf(console: Console): Reading {
       .trim();
   const overlay = console.overlays.at(-1)?.view(76, 20);
   if (console.detail.open) console.updateDetail();
+  else console.leaveDetail();
+  const job = console.jobs.shown;
   return {
     place: `${screen.title}, session ${console.workspace.sessionName}${console.workspace.readOnly ? ', read-only' : ''}`,
     position:
       list.count === 0
-        ? screen.empty(context)
+        ? (console.lists.absence ?? screen.empty(context))
         : `${screen.noun} ${list.cursor + 1} of ${list.count}${list.isMarked(list.cursor) ? ', marked' : ''}`,
     cells:
       row === undefined
@@ -47,6 +60,7 @@ export function readingOf(console: Console): Reading {
             .map((column) => ({ title: column.title, value: words(column.cell(row)) }))
             .filter((cell) => cell.value !== '' && cell.value !== '-'),
     detail: console.detail.open ? console.detail.visible(DETAIL_LINES, 120).map(words).filter(Boolean) : [],
+    working: job === undefined ? undefined : progressReading(job, console.jobs.age(job)),
     message:
       message === undefined
         ? undefined

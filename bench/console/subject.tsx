@@ -2,7 +2,7 @@
  * The console on a host of as many rows as asked: what the bench runs in a pseudo-terminal. The machine behind it is a
  * list of functions and mediated devices; everything in front of it is the real console.
  */
-import type { DeviceNode, Host, MdevState } from '../../hw/index.ts';
+import type { DeviceNode, Host, MdevState, Work } from '../../hw/index.ts';
 import type { Workspace } from '../../src/workspace.ts';
 import { openConsole } from '../../views/App.tsx';
 
@@ -66,14 +66,20 @@ function hostOf(rows: number): Host {
   }
   const tree = [...buses].map(([key, devices]) => ({ segment: key >> 8, bus: key & 0xff, devices }));
   const nothing = (): [] => [];
+  // biome-ignore lint/correctness/useYield: a step too small to pause in
+  function* atOnce<Result>(result: Result): Work<Result> {
+    return result;
+  }
   return {
     description: { name: `${rows} rows` },
     profile: '5.15',
     deviceTree: () => tree,
+    deviceTreeInSteps: () => atOnce(tree),
     mdevs: () => mdevs,
     device: () => undefined,
     group: () => undefined,
     groups: nothing,
+    groupsInSteps: () => atOnce([]),
     mdevParents: nothing,
     mdevDefinitions: nothing,
     machineStates: nothing,
@@ -82,7 +88,7 @@ function hostOf(rows: number): Host {
     pasidEntries: nothing,
     unitStates: nothing,
     events: nothing,
-    isolationMatrix: nothing,
+    isolationMatrixInSteps: () => atOnce([]),
     auxiliaryModeRequirements: nothing,
     capabilities: nothing,
     configurationBytes: () => new Uint8Array(256),

@@ -155,10 +155,9 @@ export class LiveWorkspace extends WorkspaceState implements Workspace {
     const before = this.history.head;
     let done = 0;
     let refused = 0;
-    let failure: ApplicationError | undefined;
-    const fails = (error: ApplicationError): void => {
-      refused += 1;
-      failure ??= error;
+    let failure: BatchOutcome['failure'];
+    const told = ({ message, code, remedy }: ApplicationError): BatchOutcome['failure'] => {
+      return { message: `${message} (${code})`, remedy };
     };
     try {
       for (const args of all) {
@@ -166,12 +165,16 @@ export class LiveWorkspace extends WorkspaceState implements Workspace {
         // What is known to be refused is not begun: taking it back is a replay.
         const reason = this.disabledReason(name, args);
         if (reason !== undefined) {
-          fails(new ApplicationError('EINVAL', reason, { rule: 'disabled', exitCode: ExitCode.refused }));
+          refused += 1;
+          failure ??= { message: reason, remedy: undefined };
           continue;
         }
         const outcome = yield* this.act(name, args, false);
         if (outcome.ok) done += 1;
-        else fails(outcome.error);
+        else {
+          refused += 1;
+          failure ??= told(outcome.error);
+        }
       }
     } catch (thrown) {
       if (!(thrown instanceof Cancelled)) throw thrown;
@@ -179,7 +182,7 @@ export class LiveWorkspace extends WorkspaceState implements Workspace {
     try {
       this.sync();
     } catch (thrown) {
-      failure = toApplicationError(thrown);
+      failure = told(toApplicationError(thrown));
     }
     const { title } = actionNamed(name);
     return { title, asked: all.length, done, refused, failure, before, last: this.history.head };

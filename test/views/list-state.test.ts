@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { finish } from '../../hw/index.ts';
 import type { Column } from '../../views/columns/column.ts';
 import { ListState } from '../../views/list/list-state.ts';
 import { rowsOf } from '../../views/list/row-source.ts';
@@ -22,7 +23,7 @@ const columns: readonly Column<Row>[] = [
 
 function listOf(...rows: Row[]): ListState<Row> {
   const list = new ListState<Row>((row) => row.id);
-  list.setRows(rowsOf(rows), columns);
+  finish(list.renew(rowsOf(rows), columns));
   return list;
 }
 
@@ -34,31 +35,31 @@ describe('list', () => {
   it('keeps the cursor on its row when rows come and go', () => {
     const list = listOf(a, b, c);
     list.moveTo(1);
-    list.setRows(rowsOf([c, a, b]), columns);
+    finish(list.renew(rowsOf([c, a, b]), columns));
     expect(list.current).toBe(b);
-    list.setRows(rowsOf([a]), columns);
+    finish(list.renew(rowsOf([a]), columns));
     expect(list.current).toBe(a);
-    list.setRows(rowsOf<Row>([]), columns);
+    finish(list.renew(rowsOf<Row>([]), columns));
     expect(list.current).toBeUndefined();
   });
 
   it('goes to a row that was wished for as soon as it is there', () => {
     const list = listOf(a, b);
     list.wish('c');
-    list.setRows(rowsOf([a, b, c]), columns);
+    finish(list.renew(rowsOf([a, b, c]), columns));
     expect(list.current).toBe(c);
   });
 
   it('sorts by number where the column has a key, both ways, and filters on what the cells show', () => {
     const list = listOf(a, b, c);
     list.sort = { column: 'size', descending: false };
-    list.setRows(rowsOf([a, b, c]), columns);
+    finish(list.renew(rowsOf([a, b, c]), columns));
     expect([0, 1, 2].map((at) => list.id(at))).toEqual(['b', 'a', 'c']);
     list.sortReversed(columns);
-    list.setRows(rowsOf([a, b, c]), columns);
+    finish(list.renew(rowsOf([a, b, c]), columns));
     expect([0, 1, 2].map((at) => list.id(at))).toEqual(['c', 'a', 'b']);
-    list.setFilter('10');
-    list.setRows(rowsOf([a, b, c]), columns);
+    list.filter = '10';
+    finish(list.renew(rowsOf([a, b, c]), columns));
     expect(list.count).toBe(2);
     expect(list.total).toBe(3);
   });

@@ -33,7 +33,7 @@ function toggleAuxiliary(console: Console): void {
   actOnAll(console, on ? 'device.aux-disable' : 'device.aux-enable', 'device', names, {});
 }
 
-export const actCommands: readonly Command[] = [
+const all: readonly Command[] = [
   {
     id: 'device.auxiliary',
     keys: ['x'],
@@ -223,3 +223,10 @@ export const actCommands: readonly Command[] = [
     run: (console) => act(console, 'fault.clear', {}),
   },
 ];
+
+/** Commands that only look: the rest changes the session. */
+const LOOKS = /^(?:walk\.|device\.walk$|plan\.|events\.pause$)/;
+
+export const actCommands: readonly Command[] = all.map((command) =>
+  LOOKS.test(command.id) ? command : { ...command, changes: true },
+);

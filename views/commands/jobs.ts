@@ -149,14 +149,23 @@ export function release(console: Console): void {
     return;
   }
   const names = console.chosenNames(['device', 'mdev']);
-  const owners = names.map((name) => ownerOf(console, name));
-  const [owner] = owners;
+  const owners = ownersOf(console);
+  const owner = owners.get(names[0]);
   if (owner === undefined) {
     console.warn(`${names[0]} is assigned to nobody`);
     return;
   }
-  const held = names.filter((_, at) => owners[at] === owner);
+  const held = names.filter((name) => owners.get(name) === owner);
   actOnAll(console, 'vm.release', 'device', held, { vm: owner });
+}
+
+/** Machines by what they have. */
+function ownersOf(console: Console): ReadonlyMap<string, string> {
+  return new Map(
+    console.hostState
+      .machineStates()
+      .flatMap(({ name, devices }) => devices.map(({ device }): [string, string] => [device, name])),
+  );
 }
 
 /** The machine that has a device or mdev. */

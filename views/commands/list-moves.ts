@@ -92,7 +92,7 @@ export function stepBack(console: Console): void {
     detail.focused = false;
   } else if (detail.focused) detail.focused = false;
   else if (list.marks.size > 0) list.marks.clear();
-  else if (list.filter !== '') list.setFilter('');
+  else if (list.filter !== '') list.filter = '';
   else if (console.workspace.travellingAt !== undefined) console.workspace.travel(undefined);
   else if (console.trail.length > 0) console.historyBack();
 }

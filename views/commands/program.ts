@@ -41,8 +41,8 @@ export const programCommands: readonly Command[] = [
     run: openHelp,
   },
   { id: 'tour', keys: ['F2'], title: 'the guided tour', run: openTour },
-  { id: 'undo', keys: ['z'], title: 'undo the last act', hint: 'undo', run: undo },
-  { id: 'redo', keys: ['Z'], title: 'redo what was undone', run: redo },
+  { id: 'undo', changes: true, keys: ['z'], title: 'undo the last act', hint: 'undo', run: undo },
+  { id: 'redo', changes: true, keys: ['Z'], title: 'redo what was undone', run: redo },
   { id: 'raw', keys: ['y'], title: 'raw bytes or decoded fields', run: toggleRaw },
   {
     id: 'copy',
@@ -64,7 +64,7 @@ export const programCommands: readonly Command[] = [
     run: saveScreen,
   },
   { id: 'export', keys: ['e'], title: 'export for libvirt, QEMU, mdevctl …', run: exportText },
-  { id: 'save', keys: ['w'], title: 'save the session', run: save },
+  { id: 'save', changes: true, keys: ['w'], title: 'save the session', run: save },
   {
     id: 'theme',
     keys: ['T'],
@@ -93,6 +93,7 @@ export const programCommands: readonly Command[] = [
   },
   {
     id: 'session.open',
+    changes: true,
     keys: ['Enter'],
     title: 'open the session, or show the host as of an act',
     screens: ['sessions'],
@@ -102,6 +103,7 @@ export const programCommands: readonly Command[] = [
   },
   {
     id: 'session.new',
+    changes: true,
     keys: ['n'],
     title: 'new session',
     screens: ['sessions'],
@@ -110,6 +112,7 @@ export const programCommands: readonly Command[] = [
   },
   {
     id: 'session.rename',
+    changes: true,
     keys: ['r'],
     title: 'rename the session',
     screens: ['sessions'],
@@ -118,6 +121,7 @@ export const programCommands: readonly Command[] = [
   },
   {
     id: 'session.remove',
+    changes: true,
     keys: ['D', 'Delete'],
     title: 'move the session to the bin',
     screens: ['sessions'],
@@ -126,6 +130,7 @@ export const programCommands: readonly Command[] = [
   },
   {
     id: 'session.branch',
+    changes: true,
     keys: ['b'],
     title: 'go on with another branch of the journal',
     screens: ['sessions'],
@@ -133,6 +138,7 @@ export const programCommands: readonly Command[] = [
   },
   {
     id: 'session.now',
+    changes: true,
     keys: ['.'],
     title: 'come back from a past act to now',
     screens: ['sessions'],

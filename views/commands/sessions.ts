@@ -10,9 +10,9 @@ export function openEntry(console: Console): void {
   const subject = console.subject();
   if (subject?.kind !== 'session') return;
   if (subject.entry === 'act') {
-    const outcome = console.workspace.travel(Number(subject.name));
-    if (outcome.ok) console.say(`${outcome.summary}. Esc or . comes back to now.`);
-    else console.failWith(outcome.error);
+    const act = Number(subject.name);
+    const said = `as after act ${act}. Esc or . comes back to now.`;
+    console.session.move(`going to act ${act}`, console.workspace.inSteps.travel(act), said);
     return;
   }
   if (subject.entry === 'demo') {
@@ -22,7 +22,7 @@ export function openEntry(console: Console): void {
   console.attempt(() => {
     const { shelf } = console;
     if (shelf === undefined || subject.name === console.workspace.sessionName) return;
-    console.openSession(() => shelf.open(subject.name));
+    console.session.open(subject.name, shelf.opening(subject.name));
   });
 }
 
@@ -40,7 +40,7 @@ export function newSession(console: Console): void {
             : 'letters, digits, dot, underscore, dash',
         onAnswer: (name) => {
           console.pop();
-          console.attempt(() => console.openSession(() => shelf.create(name, host)));
+          console.session.open(name, shelf.creating(name, host));
         },
         onCancel: () => console.pop(),
       }),
@@ -89,7 +89,7 @@ export function renameSession(console: Console): void {
         console.pop();
         console.attempt(() => {
           shelf.rename(name, to);
-          console.refresh();
+          console.lists.refresh();
           console.say(`${name} is now called ${to}`);
         });
       },
@@ -112,7 +112,7 @@ export function removeSession(console: Console): void {
         console.pop();
         console.attempt(() => {
           shelf.remove(name);
-          console.refresh();
+          console.lists.refresh();
           console.say(`${name} is in the bin`);
         });
       },
@@ -142,9 +142,7 @@ export function switchBranch(console: Console): void {
       })),
       onPick: (name) => {
         console.pop();
-        const outcome = workspace.switchBranch(name);
-        if (outcome.ok) console.say(outcome.summary);
-        else console.failWith(outcome.error);
+        console.session.move(`going to ${name}`, workspace.inSteps.switchBranch(name));
       },
       onCancel: () => console.pop(),
       onRefused: (reason) => console.warn(reason),

@@ -1,5 +1,4 @@
 /** What concerns the session, the terminal and what is shown, rather than a row. */
-import type { Outcome } from '../../src/workspace.ts';
 import type { Console } from '../console.ts';
 import { TextView } from '../overlays/text-view.ts';
 import { isThemeName, themes } from '../theme.ts';
@@ -18,20 +17,15 @@ export function togglePause(console: Console): void {
 }
 
 export function undo(console: Console): void {
-  console.working('undoing', () => tellOutcome(console, console.workspace.undo()));
+  console.session.undo();
 }
 
 export function redo(console: Console): void {
-  console.working('doing it again', () => tellOutcome(console, console.workspace.redo()));
+  console.session.redo();
 }
 
 export function save(console: Console): void {
-  tellOutcome(console, console.workspace.save());
-}
-
-function tellOutcome(console: Console, outcome: Outcome): void {
-  if (outcome.ok) console.say(outcome.summary);
-  else console.failWith(outcome.error);
+  console.session.move('saving', console.workspace.inSteps.save());
 }
 
 export function copyName(console: Console): void {

@@ -3,7 +3,7 @@ import { Box, Text } from 'ink';
 import type { Reading } from '../reading.ts';
 
 export function ReaderView({ reading }: { readonly reading: Reading }) {
-  const { place, position, cells, detail, message, keys, question } = reading;
+  const { place, position, cells, detail, working, message, keys, question } = reading;
   if (question !== undefined) {
     return (
       <Box flexDirection="column" aria-role="menu">
@@ -36,6 +36,7 @@ export function ReaderView({ reading }: { readonly reading: Reading }) {
         // biome-ignore lint/suspicious/noArrayIndexKey: lines of a text are known by their place
         <Text key={at}>{line}</Text>
       ))}
+      {working === undefined ? null : <Text>{working}</Text>}
       {message === undefined ? null : <Text>{message}</Text>}
       <Text>{`Keys: ${keys}`}</Text>
     </Box>

@@ -44,16 +44,18 @@ export class Confirm implements Overlay {
     const { name, about, consequences, title } = this.options;
     const width = Math.min(columns, 76);
     const wrapped = about.flatMap((line) => wrapLine(line, width));
-    for (const text of consequences) {
+    // There may be thousands: what can't be seen is only counted.
+    for (const text of consequences.slice(0, rows)) {
       wrapText(text, width - 2).forEach((line, at) => {
         wrapped.push(at === 0 ? [styled('warning', '! '), line] : `  ${line}`);
       });
     }
     if (name === undefined && consequences.length === 0) wrapped.push('z undoes it.');
+    const unseen = Math.max(0, consequences.length - rows);
     const room = Math.max(1, rows - (name === undefined ? 3 : 5));
     const lines: Line[] =
       wrapped.length > room
-        ? [...wrapped.slice(0, room - 1), `  and ${wrapped.length - room + 1} lines more`]
+        ? [...wrapped.slice(0, room - 1), `  and ${wrapped.length - room + 1 + unseen} lines more`]
         : wrapped;
     if (name !== undefined) {
       const left = Math.max(4, width - textWidth(`Type ${name} to go on: `));

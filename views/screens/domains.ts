@@ -1,10 +1,10 @@
 /** IOMMU domains and PASIDs: who is attached to what and how, and what the tables in memory say. */
-import type { DomainAttachmentState, DomainState, PasidEntryState } from '../../hw/index.ts';
+import type { DomainAttachmentState, DomainState, PasidEntryState, Work } from '../../hw/index.ts';
 import type { Column } from '../columns/column.ts';
 import { fieldLines } from '../format/fields.ts';
 import { type Line, styled } from '../format/line.ts';
 import { counted, hex, hexDigits, size, wordRow } from '../format/values.ts';
-import { rowsOf } from '../list/row-source.ts';
+import { type RowSource, rowsOf } from '../list/row-source.ts';
 import { pairLine } from './parts.ts';
 import { defineScreen, type ScreenContext, type Section } from './screen.ts';
 
@@ -16,14 +16,18 @@ type Row =
 
 const HEADING = 'PASID entries';
 
-function rows(context: ScreenContext): Row[] {
+/** Domains between two pauses. */
+const STRIDE = 256;
+
+function* rows(context: ScreenContext): Work<RowSource<Row>> {
   const { host, folded } = context;
   const list: Row[] = [];
   // What somebody in user space made comes first: the kernel has one for every group.
   const all = [...host.domains()].sort(
     (a, b) => Number(a.owner === undefined) - Number(b.owner === undefined),
   );
-  for (const domain of all) {
+  for (const [at, domain] of all.entries()) {
+    if (at % STRIDE === STRIDE - 1) yield { done: at, total: all.length };
     const isFolded = folded.has(domain.name);
     list.push({ kind: 'domain', domain, folded: isFolded });
     if (!isFolded)
@@ -35,7 +39,7 @@ function rows(context: ScreenContext): Row[] {
     list.push({ kind: 'heading', count: entries.length, folded: isFolded });
     if (!isFolded) for (const entry of entries) list.push({ kind: 'entry', entry });
   }
-  return list;
+  return rowsOf(list);
 }
 
 const HOW: Readonly<Record<DomainAttachmentState['kind'], string>> = {
@@ -212,7 +216,7 @@ export const domains = defineScreen<Row>({
     'who is attached to which domain and how, reference counts, mappings, PASID entries read from memory',
   noun: 'row',
   columns: () => columns,
-  rows: (context) => rowsOf(rows(context)),
+  rows,
   rowId: (row) =>
     row.kind === 'domain'
       ? row.domain.name

@@ -1,12 +1,12 @@
 /** IOMMU groups: members, reasons, and whether one could be given away. */
-import type { DeviceNode, GroupState, Host } from '../../hw/index.ts';
-import { Roles } from '../../src/plan/roles.ts';
+import { type DeviceNode, type GroupState, type Host, mapInSteps, type Work } from '../../hw/index.ts';
+import type { Roles } from '../../src/plan/roles.ts';
 import { leavesGroupViable } from '../../src/plan/viability.ts';
-import { viewOfHost } from '../../src/plan/view.ts';
 import type { Column } from '../columns/column.ts';
 import { type Line, styled } from '../format/line.ts';
 import { counted, hex } from '../format/values.ts';
-import { rowsOf } from '../list/row-source.ts';
+import { type RowSource, rowsOf } from '../list/row-source.ts';
+import { hostView } from './host-view.ts';
 import { pairLine } from './parts.ts';
 import { defineScreen, type ScreenContext, type Section } from './screen.ts';
 
@@ -17,9 +17,10 @@ interface Row {
   readonly hostDrivers: readonly string[];
 }
 
-function rows(context: ScreenContext): Row[] {
+function* rows(context: ScreenContext): Work<RowSource<Row>> {
   const { profile } = context.host;
-  return context.host.groups().map((group) => {
+  const groups = yield* context.host.groupsInSteps();
+  const made = yield* mapInSteps(groups, (group): Row => {
     const members = group.devices
       .map((name) => context.host.device(name))
       .filter((node): node is DeviceNode => node !== undefined);
@@ -31,6 +32,7 @@ function rows(context: ScreenContext): Row[] {
         .map((node) => `${node.address} (${node.driver})`),
     };
   });
+  return rowsOf(made);
 }
 
 const columns: readonly Column<Row>[] = [
@@ -72,8 +74,7 @@ const columns: readonly Column<Row>[] = [
   },
 ];
 
-function memberLines(row: Row, host: Host): Line[] {
-  const roles = new Roles(viewOfHost(host));
+function memberLines(row: Row, host: Host, roles: Roles): Line[] {
   return row.group.devices.map((name) => {
     const node = host.device(name);
     if (node === undefined) return name;
@@ -118,7 +119,8 @@ function ownershipLines(id: number, host: Host): Line[] {
   ];
 }
 
-function detail(row: Row, context: ScreenContext): Section[] {
+function* detail(row: Row, context: ScreenContext): Work<Section[]> {
+  const { roles } = yield* hostView(context);
   const { group } = row;
   const endpoints = row.members.filter((node) => !node.isBridge);
   return [
@@ -137,7 +139,7 @@ function detail(row: Row, context: ScreenContext): Section[] {
       ],
     },
     { title: 'Who has it', lines: ownershipLines(group.id, context.host) },
-    { title: 'Members', lines: memberLines(row, context.host) },
+    { title: 'Members', lines: memberLines(row, context.host, roles) },
     {
       title: 'Why they are together',
       lines:
@@ -178,7 +180,7 @@ export const groups = defineScreen<Row>({
   about: 'IOMMU groups: members, the reason for each, what an assignment would lock out',
   noun: 'group',
   columns: () => columns,
-  rows: (context) => rowsOf(rows(context)),
+  rows,
   rowId: (row) => String(row.group.id),
   subject: (row) => ({ kind: 'group', name: `group ${row.group.id}`, id: row.group.id }),
   peek: (row) =>

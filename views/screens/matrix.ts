@@ -1,9 +1,9 @@
 /** Isolation: which device can reach whose memory, found by walking as hardware does. */
-import type { ReachCell } from '../../hw/index.ts';
+import type { ReachCell, Work } from '../../hw/index.ts';
 import type { Column } from '../columns/column.ts';
 import { type Line, styled } from '../format/line.ts';
 import { counted } from '../format/values.ts';
-import { rowsOf } from '../list/row-source.ts';
+import { type RowSource, rowsOf } from '../list/row-source.ts';
 import { pairLine } from './parts.ts';
 import { defineScreen, type ScreenContext } from './screen.ts';
 
@@ -17,12 +17,12 @@ function machineNames(context: ScreenContext): string[] {
   return context.host.machineStates().map((machine) => machine.name);
 }
 
-function rows(context: ScreenContext): Row[] {
+function* rows(context: ScreenContext): Work<RowSource<Row>> {
   const byDevice = new Map<
     string,
     { device: string; pasid: number | undefined; cells: Map<string, ReachCell> }
   >();
-  for (const cell of context.host.isolationMatrix()) {
+  for (const cell of yield* context.host.isolationMatrixInSteps()) {
     const id = `${cell.device} ${cell.pasid ?? ''}`;
     let row = byDevice.get(id);
     if (row === undefined) {
@@ -31,7 +31,7 @@ function rows(context: ScreenContext): Row[] {
     }
     row.cells.set(cell.machine, cell);
   }
-  return [...byDevice.values()];
+  return rowsOf([...byDevice.values()]);
 }
 
 function reach(cell: ReachCell | undefined): Line {
@@ -68,7 +68,7 @@ export const matrix = defineScreen<Row>({
       }),
     ),
   ],
-  rows: (context) => rowsOf(rows(context)),
+  rows,
   rowId: (row) => `${row.device} ${row.pasid ?? ''}`,
   subject: (row) => ({ kind: row.device.length === 36 ? 'mdev' : 'device', name: row.device }),
   peek(row) {

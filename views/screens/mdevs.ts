@@ -1,9 +1,9 @@
 /** Mediated devices: parents, their types with instances left, what is made and what is only defined. */
-import type { MdevDefinitionState, MdevParentState, MdevState, MdevTypeState } from '../../hw/index.ts';
+import type { MdevDefinitionState, MdevParentState, MdevState, MdevTypeState, Work } from '../../hw/index.ts';
 import type { Column } from '../columns/column.ts';
 import { type Line, styled } from '../format/line.ts';
 import { counted, hex } from '../format/values.ts';
-import { rowsOf } from '../list/row-source.ts';
+import { type RowSource, rowsOf } from '../list/row-source.ts';
 import { pairLine, requirementLines } from './parts.ts';
 import { defineScreen, type ScreenContext, type Section } from './screen.ts';
 
@@ -18,14 +18,18 @@ type Row =
   | { readonly kind: 'mdev'; readonly mdev: MdevState }
   | { readonly kind: 'definition'; readonly definition: MdevDefinitionState };
 
+/** Parents between two pauses. */
+const STRIDE = 64;
+
 const typeId = (parent: MdevParentState, type: MdevTypeState): string => `${parent.device} ${type.id}`;
 
-function rows(context: ScreenContext): Row[] {
+function* rows(context: ScreenContext): Work<RowSource<Row>> {
   const { host, folded } = context;
   const byUuid = new Map(host.mdevs().map((mdev) => [mdev.uuid, mdev]));
   const definitions = host.mdevDefinitions().filter((definition) => !definition.active);
   const list: Row[] = [];
-  for (const parent of host.mdevParents()) {
+  for (const [at, parent] of host.mdevParents().entries()) {
+    if (at % STRIDE === STRIDE - 1) yield { done: list.length, total: undefined };
     const parentFolded = folded.has(parent.device);
     list.push({ kind: 'parent', parent, folded: parentFolded });
     if (parentFolded) continue;
@@ -43,7 +47,7 @@ function rows(context: ScreenContext): Row[] {
       }
     }
   }
-  return list;
+  return rowsOf(list);
 }
 
 function treeCell(row: Row): Line {
@@ -204,7 +208,7 @@ export const mdevs = defineScreen<Row>({
   about: 'parents, types with instances left, mediated devices made and defined, their PASIDs and owners',
   noun: 'row',
   columns: () => columns,
-  rows: (context) => rowsOf(rows(context)),
+  rows,
   rowId: (row) =>
     row.kind === 'parent'
       ? row.parent.device

@@ -1,13 +1,16 @@
 /** What-if: devices picked for a machine, what they take, what is lost, what stands in the way; before and after. */
-import type { DeviceNode } from '../../hw/index.ts';
+import type { DeviceNode, Work } from '../../hw/index.ts';
 import { makePlan, type Plan } from '../../src/plan/plan.ts';
-import { viewOfHost } from '../../src/plan/view.ts';
 import type { Column } from '../columns/column.ts';
 import { type Line, plainOf, styled } from '../format/line.ts';
 import { briefName, counted, size } from '../format/values.ts';
-import { rowsOf } from '../list/row-source.ts';
+import { type RowSource, rowsOf } from '../list/row-source.ts';
+import { hostView } from './host-view.ts';
 import { pairLine } from './parts.ts';
 import { defineScreen, type ScreenContext, type Section } from './screen.ts';
+
+/** Devices between two pauses. */
+const STRIDE = 128;
 
 interface Row {
   readonly name: string;
@@ -18,7 +21,7 @@ interface Row {
   readonly picked: boolean;
 }
 
-function rows(context: ScreenContext): Row[] {
+function* rows(context: ScreenContext): Work<RowSource<Row>> {
   const { host, picks } = context;
   const list: Row[] = host.mdevs().map((mdev) => ({
     name: mdev.uuid,
@@ -41,8 +44,13 @@ function rows(context: ScreenContext): Row[] {
     }
     node.children.forEach(visit);
   };
-  for (const root of host.deviceTree()) root.devices.forEach(visit);
-  return list;
+  for (const root of yield* host.deviceTreeInSteps()) {
+    for (const [at, node] of root.devices.entries()) {
+      visit(node);
+      if (at % STRIDE === STRIDE - 1) yield { done: list.length, total: undefined };
+    }
+  }
+  return rowsOf(list);
 }
 
 const columns: readonly Column<Row>[] = [
@@ -77,11 +85,13 @@ const columns: readonly Column<Row>[] = [
 const PROPOSED_MEMORY = 512n << 20n;
 
 /** What the picks, or without picks the row, come to. */
-function detail(row: Row, context: ScreenContext): Section[] {
+function* detail(row: Row, context: ScreenContext): Work<Section[]> {
   const { host, picks } = context;
   const names = picks.size === 0 ? [row.name] : [...picks];
   const machine = host.machineStates()[0];
-  const plan = makePlan(viewOfHost(host), {
+  const { view } = yield* hostView(context);
+  yield { done: 0, total: undefined };
+  const plan = makePlan(view, {
     assign: names,
     machine: machine?.name ?? 'vm1',
     memoryBytes: Number(machine?.memoryBytes ?? PROPOSED_MEMORY),
@@ -156,7 +166,7 @@ export const plan = defineScreen<Row>({
   noun: 'device',
   detailAlways: true,
   columns: () => columns,
-  rows: (context) => rowsOf(rows(context)),
+  rows,
   rowId: (row) => row.name,
   subject: (row) => ({ kind: row.node === undefined ? 'mdev' : 'device', name: row.name }),
   peek: (row) => `${row.what}${row.owner === undefined ? '' : `, now with ${row.owner}`}`,

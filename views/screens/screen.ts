@@ -1,5 +1,5 @@
 /** What a screen is: a list of rows with columns, what a row stands for, and what there is to say of it. */
-import type { Host } from '../../hw/index.ts';
+import type { Host, Work } from '../../hw/index.ts';
 import type { Workspace } from '../../src/workspace.ts';
 import type { Column } from '../columns/column.ts';
 import type { Line } from '../format/line.ts';
@@ -91,7 +91,8 @@ export interface ScreenDefinition<Row> {
   /** New rows come at the end, and the cursor goes with them while it is there. */
   readonly follows?: boolean;
   columns(context: ScreenContext): readonly Column<Row>[];
-  rows(context: ScreenContext): RowSource<Row>;
+  /** Made in steps where there may be many. */
+  rows(context: ScreenContext): RowSource<Row> | Work<RowSource<Row>>;
   rowId(row: Row): string;
   subject(row: Row): Subject | undefined;
   /** True when rows hang below it that can be folded away. */
@@ -100,7 +101,8 @@ export interface ScreenDefinition<Row> {
   parentId?(row: Row): string | undefined;
   /** The essence of the row under the cursor, on one line. */
   peek(row: Row, context: ScreenContext): Line;
-  detail(row: Row, context: ScreenContext): readonly Section[];
+  /** Made in steps where it may take long. */
+  detail(row: Row, context: ScreenContext): readonly Section[] | Work<readonly Section[]>;
   hex?(row: Row, context: ScreenContext): HexDetail | undefined;
   /** What to say when there are no rows: why, and how some come to be. */
   empty(context: ScreenContext): string;

@@ -1,4 +1,6 @@
 /** Sessions and demos: what there is, what this one went through. */
+
+import type { Work } from '../../hw/index.ts';
 import type { JournalEntry } from '../../src/workspace.ts';
 import type { Column } from '../columns/column.ts';
 import { styled } from '../format/line.ts';
@@ -110,7 +112,7 @@ const columns: readonly Column<Row>[] = [
   },
 ];
 
-function detail(row: Row, context: ScreenContext): Section[] {
+function* detail(row: Row, context: ScreenContext): Work<Section[]> {
   const { workspace } = context;
   if (row.kind === 'entry') {
     return [
@@ -138,6 +140,7 @@ function detail(row: Row, context: ScreenContext): Section[] {
       },
     ];
   }
+  const digest = yield* workspace.host.digestInSteps();
   return [
     {
       title: workspace.sessionName,
@@ -146,7 +149,7 @@ function detail(row: Row, context: ScreenContext): Section[] {
         pairLine('To redo', String(workspace.redoable.length)),
         pairLine('Since the save', String(workspace.unsavedActs)),
         pairLine('Profile', `Linux ${workspace.profile}`),
-        pairLine('Digest', workspace.host.digest()),
+        pairLine('Digest', digest),
       ],
     },
     {

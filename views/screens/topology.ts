@@ -1,10 +1,10 @@
 /** The PCI tree: every function with what it can do, who drives it, and who has it. */
-import type { CapabilityState, DeviceNode, Host, MdevState, RootBusNode } from '../../hw/index.ts';
+import type { CapabilityState, DeviceNode, Host, MdevState, RootBusNode, Work } from '../../hw/index.ts';
 import type { Column } from '../columns/column.ts';
 import { fieldLines } from '../format/fields.ts';
 import { type Line, styled } from '../format/line.ts';
 import { briefName, byteRow, counted, hex, hexDigits, identity } from '../format/values.ts';
-import { rowsOf } from '../list/row-source.ts';
+import { type RowSource, rowsOf } from '../list/row-source.ts';
 import { requirementLines } from './parts.ts';
 import { defineScreen, type HexDetail, type ScreenContext, type Section } from './screen.ts';
 
@@ -20,9 +20,13 @@ type Row =
     }
   | { readonly kind: 'mdev'; readonly mdev: MdevState; readonly depth: number };
 
+/** Devices between two pauses. */
+const STRIDE = 128;
+
 const busId = (root: RootBusNode): string => `${hexDigits(root.segment, 4)}:${hexDigits(root.bus, 2)}`;
 
-function rows(context: ScreenContext): Row[] {
+function* rows(context: ScreenContext): Work<RowSource<Row>> {
+  const tree = yield* context.host.deviceTreeInSteps();
   const byUuid = new Map(context.host.mdevs().map((mdev) => [mdev.uuid, mdev]));
   const list: Row[] = [];
   const visit = (node: DeviceNode, depth: number, parent: string): void => {
@@ -36,13 +40,17 @@ function rows(context: ScreenContext): Row[] {
     }
     for (const child of node.children) visit(child, depth + 1, node.address);
   };
-  for (const root of context.host.deviceTree()) {
+  for (const root of tree) {
     const id = busId(root);
     const folded = context.folded.has(id);
     list.push({ kind: 'bus', root, id, folded });
-    if (!folded) for (const node of root.devices) visit(node, 1, id);
+    if (folded) continue;
+    for (const [at, node] of root.devices.entries()) {
+      visit(node, 1, id);
+      if (at % STRIDE === STRIDE - 1) yield { done: list.length, total: undefined };
+    }
   }
-  return list;
+  return rowsOf(list);
 }
 
 function treeCell(row: Row): Line {
@@ -369,7 +377,7 @@ export const topology = defineScreen<Row>({
   about: 'the PCI tree: capabilities, drivers, groups, auxiliary mode, virtual functions, mediated devices',
   noun: 'row',
   columns: () => columns,
-  rows: (context) => rowsOf(rows(context)),
+  rows,
   rowId: (row) => (row.kind === 'bus' ? row.id : row.kind === 'mdev' ? row.mdev.uuid : row.node.address),
   subject: (row) =>
     row.kind === 'device'
