@@ -37,7 +37,7 @@ export async function planFleet(
   let next = 0;
   const serve = (): Promise<void> =>
     new Promise((resolve, reject) => {
-      const worker = new Worker(new URL('./plan-worker.js', import.meta.url), { workerData: request });
+      const worker = new Worker(join(import.meta.dirname, 'plan-worker.js'), { workerData: request });
       const hand = (): void => {
         if (next < hosts.length) worker.postMessage(hosts[next++]);
         else void worker.terminate();

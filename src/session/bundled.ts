@@ -1,14 +1,13 @@
 /** The sessions and demos that come with the program. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { decodeWholeSession, type WholeSession } from './document.ts';
 import { isSessionName } from './paths.ts';
 
 /** Beside the built program, or at the top of the source tree. */
 function folder(): string {
-  const beside = fileURLToPath(new URL('./saved-sessions', import.meta.url));
-  return existsSync(beside) ? beside : fileURLToPath(new URL('../../saved-sessions', import.meta.url));
+  const beside = join(import.meta.dirname, 'saved-sessions');
+  return existsSync(beside) ? beside : join(import.meta.dirname, '../../saved-sessions');
 }
 
 function namesOf(extension: string): string[] {

@@ -28,14 +28,14 @@ export function inkTable(): ComponentType<TableProps> | undefined {
 
 export async function loadInkTable(): Promise<void> {
   if (loaded !== undefined) return;
-  if (import.meta.url.endsWith('.ts')) shareInk();
+  if (import.meta.filename.endsWith('.ts')) shareInk();
   const module: unknown = await import('ink-table');
   loaded = componentIn(module);
 }
 
 /** Puts the Ink that is loaded where `require('ink')` looks. */
 function shareInk(): void {
-  const require = createRequire(import.meta.url);
+  const require = createRequire(import.meta.filename);
   const path = createRequire(require.resolve('ink-table')).resolve('ink');
   require.cache[path] ??= {
     id: path,

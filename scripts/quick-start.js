@@ -1,0 +1,89 @@
+// What packages do at start that a console on a terminal has no use for, and that costs more than all of ours:
+// an esbuild plugin that leaves it out of the bundle.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const require = createRequire(import.meta.url);
+
+/** Parts of Node that take milliseconds to load and that no first frame needs. */
+const HEAVY = ['assert', 'child_process', 'crypto', 'http', 'https', 'module', 'readline', 'worker_threads', 'zlib'];
+
+/** The plugin, for a bundle of the tree at `root` that is written to the folder `out`. */
+export function quickStart(root, out) {
+  return {
+    name: 'quick-start',
+    setup(bundler) {
+      loadHeavyPartsOnUse(bundler);
+      // string-width compiles patterns of all emoji, 40 ms; ours looks code points up.
+      bundler.onResolve({ filter: /^string-width$/ }, () => ({
+        path: join(root, 'src', 'terminal', 'string-width.ts'),
+      }));
+      // `z` holds all that zod has, translations into forty languages too; by a star import esbuild takes what is used.
+      change(bundler, /[\\/](?:src|views)[\\/].*\.ts$/, (text) =>
+        text.replace("import { z } from 'zod'", "import * as z from 'zod'"),
+      );
+      // Ink's developer tools are not shipped, and loading them is what makes Ink a module that must be awaited.
+      change(bundler, /[\\/]ink[\\/]build[\\/]reconciler\.js$/, (text) =>
+        swap(swap(text, /if \(isDev\(\)\) \{[\s\S]*?\n\}\n/, ''), 'await loadPackageJson()', '{}'),
+      );
+      layoutEngine(bundler, out);
+    },
+  };
+}
+
+/**
+ * Yoga, Ink's layout engine, comes as WebAssembly in base64 within a module that decodes and compiles it while others
+ * wait. Here it is a file that is read and compiled at once.
+ */
+function layoutEngine(bundler, out) {
+  change(bundler, /yoga-layout[\\/]dist[\\/]src[\\/]index\.js$/, (text) =>
+    swap(
+      text,
+      'const Yoga = wrapAssembly(await loadYoga());',
+      `import { readFileSync } from 'node:fs';
+       const assembly = {
+         instantiateWasm(imports, receive) {
+           const code = new WebAssembly.Module(readFileSync(__dirname + '/yoga.wasm'));
+           const instance = new WebAssembly.Instance(code, imports);
+           receive(instance);
+           return instance.exports;
+         },
+       };
+       loadYoga(assembly);
+       const Yoga = wrapAssembly(assembly);`,
+    ),
+  );
+  change(bundler, /yoga-layout[\\/]dist[\\/]binaries[\\/]/, (text) => {
+    const [whole, code] = /data:application\/octet-stream;base64,([A-Za-z0-9+/=]+)/.exec(text);
+    writeFileSync(join(out, 'yoga.wasm'), Buffer.from(code, 'base64'));
+    return swap(swap(text, whole, 'yoga.wasm'), 'import.meta.url', "''");
+  });
+}
+
+function loadHeavyPartsOnUse(bundler) {
+  const filter = new RegExp(`^(?:node:)?(?:${HEAVY.join('|')})$`);
+  bundler.onResolve({ filter }, ({ path, namespace }) => {
+    const name = path.replace(/^node:/, '');
+    return namespace === 'on-use' ? { path: `node:${name}`, external: true } : { path: name, namespace: 'on-use' };
+  });
+  bundler.onLoad({ filter: /.*/, namespace: 'on-use' }, ({ path }) => ({
+    contents: `for (const name of ${JSON.stringify(Object.keys(require(`node:${path}`)))})
+      Object.defineProperty(exports, name, { enumerable: true, get: () => require('node:${path}')[name] });`,
+    loader: 'js',
+  }));
+}
+
+function change(bundler, filter, edit) {
+  bundler.onLoad({ filter }, ({ path }) => ({
+    contents: edit(readFileSync(path, 'utf8')),
+    loader: path.endsWith('.ts') ? 'ts' : 'js',
+  }));
+}
+
+/** Replaces what must be there: a package that has changed stops the build instead of going by unseen. */
+function swap(text, what, by) {
+  const found = typeof what === 'string' ? text.includes(what) : what.test(text);
+  if (!found) throw new Error(`a package has changed: ${what} is not in it any more; see scripts/quick-start.js`);
+  return text.replace(what, () => by);
+}
