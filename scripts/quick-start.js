@@ -7,7 +7,17 @@ import { join } from 'node:path';
 const require = createRequire(import.meta.url);
 
 /** Parts of Node that take milliseconds to load and that no first frame needs. */
-const HEAVY = ['assert', 'child_process', 'crypto', 'http', 'https', 'module', 'readline', 'worker_threads', 'zlib'];
+const HEAVY = [
+  'assert',
+  'child_process',
+  'crypto',
+  'http',
+  'https',
+  'module',
+  'readline',
+  'worker_threads',
+  'zlib',
+];
 
 /** The plugin, for a bundle of the tree at `root` that is written to the folder `out`. */
 export function quickStart(root, out) {
@@ -15,6 +25,12 @@ export function quickStart(root, out) {
     name: 'quick-start',
     setup(bundler) {
       loadHeavyPartsOnUse(bundler);
+      // Wrapping the process object asks it for every property that it makes on demand.
+      bundler.onResolve({ filter: /^(?:node:)?process$/ }, () => ({ path: 'process', namespace: 'process' }));
+      bundler.onLoad({ filter: /.*/, namespace: 'process' }, () => ({
+        contents:
+          'export default process; export const { env } = process; export const cwd = () => process.cwd();',
+      }));
       // string-width compiles patterns of all emoji, 40 ms; ours looks code points up.
       bundler.onResolve({ filter: /^string-width$/ }, () => ({
         path: join(root, 'src', 'terminal', 'string-width.ts'),
@@ -26,6 +42,36 @@ export function quickStart(root, out) {
       // Ink's developer tools are not shipped, and loading them is what makes Ink a module that must be awaited.
       change(bundler, /[\\/]ink[\\/]build[\\/]reconciler\.js$/, (text) =>
         swap(swap(text, /if \(isDev\(\)\) \{[\s\S]*?\n\}\n/, ''), 'await loadPackageJson()', '{}'),
+      );
+      // conf checks schemas and migrates between versions on request; this program asks for neither.
+      change(bundler, /[\\/]conf[\\/]dist[\\/]source[\\/]index\.js$/, (text) => {
+        let changed = swap(text, "import { Ajv2020 as Ajv } from 'ajv/dist/2020.js';", '');
+        changed = swap(changed, 'new Ajv(', "new (require('ajv/dist/2020.js').Ajv2020)(");
+        changed = swap(changed, "import ajvFormatsModule from 'ajv-formats';", '');
+        changed = swap(changed, 'ajvFormatsModule.default', "require('ajv-formats')");
+        const semver = "const semver = new Proxy({}, { get: (_, name) => require('semver')[name] });";
+        return swap(changed, "import semver from 'semver';", semver);
+      });
+      // A segmenter loads the rules of all scripts. What is drawn is one character a line and needs none; clipping,
+      // which only overlays do, makes one when it comes to it.
+      const graphemes = JSON.stringify(join(root, 'src', 'terminal', 'graphemes.ts'));
+      change(bundler, /[\\/]ansi-tokenize[\\/]build[\\/]tokenize\.js$/, (text) =>
+        swap(
+          text,
+          /const segmenter = new Intl\.Segmenter\(.*?\);/,
+          `import { graphemesOf } from ${graphemes};\nconst segmenter = { segment: graphemesOf };`,
+        ),
+      );
+      change(bundler, /[\\/]slice-ansi[\\/]tokenize-ansi\.js$/, (text) =>
+        swap(
+          text,
+          /const GRAPHEME_SEGMENTER = (new Intl\.Segmenter\(.*?\));/,
+          'let made; const GRAPHEME_SEGMENTER = { segment: (text) => (made ??= $1).segment(text) };',
+        ),
+      );
+      // For the clock alone Node would load all its measuring.
+      change(bundler, /[\\/]scheduler\.production\.js$/, (text) =>
+        swap(text, 'performance', '({ now: () => process.uptime() * 1000 })'),
       );
       layoutEngine(bundler, out);
     },
@@ -65,7 +111,9 @@ function loadHeavyPartsOnUse(bundler) {
   const filter = new RegExp(`^(?:node:)?(?:${HEAVY.join('|')})$`);
   bundler.onResolve({ filter }, ({ path, namespace }) => {
     const name = path.replace(/^node:/, '');
-    return namespace === 'on-use' ? { path: `node:${name}`, external: true } : { path: name, namespace: 'on-use' };
+    return namespace === 'on-use'
+      ? { path: `node:${name}`, external: true }
+      : { path: name, namespace: 'on-use' };
   });
   bundler.onLoad({ filter: /.*/, namespace: 'on-use' }, ({ path }) => ({
     contents: `for (const name of ${JSON.stringify(Object.keys(require(`node:${path}`)))})
@@ -84,6 +132,7 @@ function change(bundler, filter, edit) {
 /** Replaces what must be there: a package that has changed stops the build instead of going by unseen. */
 function swap(text, what, by) {
   const found = typeof what === 'string' ? text.includes(what) : what.test(text);
-  if (!found) throw new Error(`a package has changed: ${what} is not in it any more; see scripts/quick-start.js`);
-  return text.replace(what, () => by);
+  if (!found)
+    throw new Error(`a package has changed: ${what} is not in it any more; see scripts/quick-start.js`);
+  return text.replaceAll(typeof what === 'string' ? what : new RegExp(what, `${what.flags}g`), by);
 }

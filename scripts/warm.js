@@ -12,7 +12,14 @@ Object.assign(process.env, { VTDECK_HOME: home, VTDECK_KEEP_CODE: '1', TERM: 'xt
 delete process.env.CI;
 delete process.env.NO_COLOR;
 
-const terminal = { isTTY: true, columns: 200, rows: 60, setRawMode: () => input, ref: () => {}, unref: () => {} };
+const terminal = {
+  isTTY: true,
+  columns: 200,
+  rows: 60,
+  setRawMode: () => input,
+  ref: () => {},
+  unref: () => {},
+};
 const input = Object.assign(new PassThrough(), terminal);
 const output = Object.assign(new PassThrough(), terminal);
 for (const [name, value] of Object.entries({ stdin: input, stdout: output })) {

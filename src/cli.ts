@@ -2,7 +2,7 @@
  * The command line: finds the command asked for, loads it and nothing else, and turns whatever goes wrong into text or
  * JSON and one of the exit codes.
  */
-import yargs, { type Argv } from 'yargs';
+import type { Argv } from 'yargs';
 import { commands } from './commands/catalogue.ts';
 import { ExitCode, errorToJson, formatError, toApplicationError, usageError } from './errors.ts';
 import { printError, printJson } from './output.ts';
@@ -25,7 +25,8 @@ const VALUED = new Set(['--home']);
 export async function runCommandLine(words: readonly string[]): Promise<number> {
   const json = wantsJson(words);
   try {
-    await parserFor(words).then((parser) => parser.parseAsync());
+    if (words.length === 0) await (await import('./commands/open.ts')).openLast();
+    else await parserFor(words).then((parser) => parser.parseAsync());
     return Number(process.exitCode ?? ExitCode.done);
   } catch (thrown) {
     const error = toApplicationError(thrown);
@@ -37,6 +38,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
 }
 
 async function parserFor(words: readonly string[]): Promise<Argv> {
+  const { default: yargs } = await import('yargs');
   const wanted = firstWord(words);
   const parser = yargs([...words])
     .scriptName('vtdeck')

@@ -21,6 +21,9 @@ interface OpenArguments {
   json?: boolean;
 }
 
+/** The kernel generation of a new session, unless another is asked for. */
+const DEFAULT_PROFILE: ProfileName = '5.15';
+
 const command: CommandModule<object, OpenArguments> = {
   command: 'open [session]',
   describe: 'open the console on a session',
@@ -33,7 +36,7 @@ const command: CommandModule<object, OpenArguments> = {
       .option('host', { type: 'string', describe: 'begin a new session on this host', requiresArg: true })
       .option('profile', {
         choices: ['5.15', '6.1', '7.2'] as const,
-        default: '5.15',
+        default: DEFAULT_PROFILE,
         describe: 'kernel generation of a new session',
       })
       .option('read-only', { type: 'boolean', describe: 'look, and change nothing' })
@@ -50,23 +53,30 @@ const command: CommandModule<object, OpenArguments> = {
         describe: 'write what is typed to this tape',
         requiresArg: true,
       }) as never,
-  handler: async (argv) => {
-    if (process.stdin.isTTY !== true || process.stdout.isTTY !== true) {
-      if (argv.session !== undefined || argv.host !== undefined) {
-        throw usageError(
-          'the console needs a terminal',
-          'without one: vtdeck session show, vtdeck do, vtdeck demo play',
-        );
-      }
-      const { playTour } = await import('./demo.ts');
-      await playTour(argv.json === true);
-      return;
-    }
-    await openInTerminal(argv);
-  },
+  handler: open,
 };
 
 export default command;
+
+/** `vtdeck` alone, the way most starts go: without the parser for a command line that is empty. */
+export async function openLast(): Promise<void> {
+  await open({ profile: DEFAULT_PROFILE });
+}
+
+async function open(argv: OpenArguments): Promise<void> {
+  if (process.stdin.isTTY !== true || process.stdout.isTTY !== true) {
+    if (argv.session !== undefined || argv.host !== undefined) {
+      throw usageError(
+        'the console needs a terminal',
+        'without one: vtdeck session show, vtdeck do, vtdeck demo play',
+      );
+    }
+    const { playTour } = await import('./demo.ts');
+    await playTour(argv.json === true);
+    return;
+  }
+  await openInTerminal(argv);
+}
 
 async function openInTerminal(argv: OpenArguments): Promise<void> {
   const shelf = new Shelf({ now: Date.now, readOnly: argv['read-only'] === true });

@@ -46,7 +46,7 @@ export function takeLock(path: string, what: string, now: Date): Lock | Held {
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw lockError(path, thrown);
     } finally {
-      rmSync(mine, { force: true });
+      unlinkSync(mine);
     }
     const found = readLock(path);
     if (found === undefined) continue; // given back between link and read

@@ -1,4 +1,5 @@
 /** What the operator prefers, kept by conf across sessions. */
+import { isDeepStrictEqual } from 'node:util';
 import Conf from 'conf';
 import { homeFolder, madeHomeFolder } from './paths.ts';
 
@@ -40,6 +41,7 @@ export function preference<Key extends keyof Preferences>(key: Key): Preferences
 /** Keeps a preference; where that can't be written, the program goes on without. */
 export function prefer<Key extends keyof Preferences>(key: Key, value: Preferences[Key]): void {
   try {
+    if (isDeepStrictEqual(preference(key), value)) return; // a write waits for the disk
     preferences()?.set(key, value);
   } catch {
     // A read-only home: preferences last as long as the program.

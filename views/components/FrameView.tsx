@@ -7,7 +7,7 @@ import { PaintedLines } from './PaintedLines.tsx';
 export function FrameView({ frame }: { readonly frame: Frame }) {
   const { columns, rows, lines, overlay, ascii } = frame;
   return (
-    <Box width={overlay === undefined ? 1 : columns} height={rows} overflow="hidden">
+    <Box width={overlay === undefined ? 1 : columns} height={rows} overflow={overlay === undefined ? 'visible' : 'hidden'}>
       <PaintedLines lines={lines} firstSlot={0} />
       {overlay === undefined ? null : <OverlayBox overlay={overlay} ascii={ascii} />}
     </Box>

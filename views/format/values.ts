@@ -29,9 +29,14 @@ export function size(bytes: bigint): string {
   return `${value.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** `12,345`. Written out here because the language's own way loads the number formats of all countries. */
+export function grouped(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
+}
+
 /** `1 device`, `2 devices` */
 export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
+  return `${grouped(count)} ${count === 1 ? one : many}`;
 }
 
 /** `vendor:device` */

@@ -136,9 +136,11 @@ function header(plan: CommonPlan) {
 }
 
 function describe(plan: CommonPlan, bytes: Uint8Array): FunctionDescription {
-  let end = bytes.length;
+  // Most of it is zeros: looked over by words first.
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  let end = 4 * (words.findLastIndex((word) => word !== 0) + 1);
   while (end > 64 && bytes[end - 1] === 0) end -= 1;
-  const config = Array.from(bytes.subarray(0, end), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const config = Buffer.from(bytes.subarray(0, Math.max(end, 64))).toString('hex');
   return {
     address: plan.at,
     config,

@@ -18,8 +18,7 @@ export const BUILT_IN_SERVER = 'server';
 const UNIT_OF_SOCKET_0 = 0xfbffc000n;
 const UNIT_OF_SOCKET_1 = 0xd77fc000n;
 
-const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
 function scope(type: number, startBus: number, ...path: [device: number, fn: number][]): DeviceScope {
   return {
