@@ -70,7 +70,8 @@ export class Shelf {
     const workspace = yield* openInSteps({ session: name, readOnly, what: 'console', now, chance });
     this.opened.push(workspace);
     this.noticed.set(workspace, workspace.notices.length);
-    prefer('lastSession', name);
+    // Once the first frame is drawn: keeping it waits for the disk, and nothing is lost without it.
+    setImmediate(() => prefer('lastSession', name));
     return workspace;
   }
 
