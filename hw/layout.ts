@@ -118,14 +118,6 @@ export class Field {
       words[word] = ((words[word] & ~this.mask) | (value << this.shift)) >>> 0;
       return;
     }
-    if (typeof value === 'number' && this.inOneWord && this.kind !== 'address' && value >= 0) {
-      const inPlace = (value << this.shift) >>> 0;
-      if ((inPlace & this.mask) >>> this.shift === value) {
-        const at = base + this.word;
-        words[at] = (words[at] & ~this.mask) | inPlace;
-        return;
-      }
-    }
     let rest = BigInt(value) >> this.scale;
     if (rest < 0n || rest >> BigInt(this.width) !== 0n) throw this.tooWide(value);
     let left = this.width;

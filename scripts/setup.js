@@ -40,7 +40,12 @@ function buildCurrent() {
   if (!existsSync(buildStamp)) return false;
   const stamp = readFileSync(buildStamp, 'utf8');
   const { newest, count } = survey(sources.map((name) => join(root, name)));
-  return stamp === `${count}\n` && statSync(buildStamp).mtimeMs >= newest;
+  return stamp === stampOf(count) && statSync(buildStamp).mtimeMs >= newest;
+}
+
+/** What a build was made from, and by which Node: another one can't use the code that was compiled. */
+function stampOf(count) {
+  return `${count} ${process.version}\n`;
 }
 
 /** The newest change time below the paths and the number of files (so that a removed file counts as a change). */
@@ -69,7 +74,7 @@ function run(command, args, what) {
     fail(`vtdeck: ${what} failed (${command} ${args.join(' ')}). The lines above say why.`);
   if (what === 'building') {
     const { count } = survey(sources.map((name) => join(root, name)));
-    writeFileSync(buildStamp, `${count}\n`);
+    writeFileSync(buildStamp, stampOf(count));
   }
 }
 

@@ -8,7 +8,7 @@ import { PassThrough } from 'node:stream';
 
 const home = mkdtempSync(join(tmpdir(), 'vtdeck-warm-'));
 process.on('exit', () => rmSync(home, { recursive: true, force: true }));
-Object.assign(process.env, { VTDECK_HOME: home, VTDECK_KEEP_CODE: '1', TERM: 'xterm-256color' });
+Object.assign(process.env, { VTDECK_HOME: home, VTDECK_CODE: 'keep', TERM: 'xterm-256color' });
 delete process.env.CI;
 delete process.env.NO_COLOR;
 

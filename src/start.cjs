@@ -26,6 +26,8 @@ const script = new Script(`(function (${parameters}) {${readFileSync(filename, '
 script.runInThisContext()(exports, require, module, filename, __dirname);
 
 // Set while building: keeps the code of every function that this run has needed.
-if (process.env.VTDECK_KEEP_CODE === '1') {
+if (process.env.VTDECK_CODE === 'keep') {
   process.on('exit', () => writeFileSync(cacheFile, script.createCachedData()));
+} else if (process.env.VTDECK_CODE === 'tell') {
+  process.stderr.write(`compiled code ${script.cachedDataRejected === false ? 'taken' : 'not taken'}\n`);
 }

@@ -103,7 +103,7 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
   const view = () => {
     if (reader) return <ReaderView reading={readingOf(console)} />;
     const frame = frameOf(console, screen.width, screen.rows);
-    screen.reach(frame.overlay === undefined ? 1 : frame.overlay.left + frame.overlay.width);
+    screen.reach(frame.table === undefined ? 1 : frame.table.left + frame.table.width);
     return (
       <SlotsContext.Provider value={screen.slots}>
         <FrameView frame={frame} />

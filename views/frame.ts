@@ -1,4 +1,5 @@
 /** From the console's state to a frame: painted lines of exactly the terminal's size, and what lies on top of them. */
+import { layOver } from '../src/terminal/cells.ts';
 import { fitText, textWidth } from '../src/terminal/width.ts';
 import { placeColumns, rowLine, titleLine } from './columns/column.ts';
 import type { Console } from './console.ts';
@@ -10,24 +11,27 @@ import { digitOf, screenOf, screens } from './screens/all.ts';
 import type { ScreenContext } from './screens/screen.ts';
 import { progressLine } from './work/progress.ts';
 
-/** An overlay, painted with its border, and its place. */
-export interface FrameOverlay {
+/** A table for ink-table to draw over the blank that is left for it, and its place. */
+export interface FrameTable extends OverlayTable {
   readonly left: number;
   readonly top: number;
   readonly width: number;
-  readonly lines: readonly string[];
-  /** Drawn over the blank lines that are left for it. */
-  readonly table: OverlayTable | undefined;
-  /** First line of the table, from the top of the overlay. */
-  readonly tableTop: number;
 }
 
 export interface Frame {
   readonly columns: number;
   readonly rows: number;
   readonly lines: readonly string[];
-  readonly overlay: FrameOverlay | undefined;
+  readonly table: FrameTable | undefined;
   readonly ascii: boolean;
+}
+
+/** What lies over the frame, painted with its border, and its place. */
+interface PaintedOverlay {
+  readonly left: number;
+  readonly top: number;
+  readonly lines: readonly string[];
+  readonly table: FrameTable | undefined;
 }
 
 /** How much of a row is highlighted: all of it on a usual terminal, and few bytes on a wide one. Columns. */
@@ -81,7 +85,12 @@ function newFrame(console: Console, columns: number, rows: number): Frame {
     body.push(...listLines(console, context, columns, bodyRows, head.length));
   }
   const lines = [...head, ...body, ...foot].slice(0, rows);
-  return { columns, rows, lines, overlay: overlayOf(console, columns, rows), ascii: console.paint.ascii };
+  const overlay = overlayOf(console, columns, rows);
+  for (const [at, line] of (overlay?.lines ?? []).entries()) {
+    const row = (overlay?.top ?? 0) + at;
+    if (row < lines.length) lines[row] = layOver(lines[row], overlay?.left ?? 0, line);
+  }
+  return { columns, rows, lines, table: overlay?.table, ascii: console.paint.ascii };
 }
 
 function partsOf(line: Line): readonly (string | Segment)[] {
@@ -335,7 +344,7 @@ function wholeParts(text: string, columns: number): string {
   return parts.join('   ');
 }
 
-function overlayOf(console: Console, columns: number, rows: number): FrameOverlay | undefined {
+function overlayOf(console: Console, columns: number, rows: number): PaintedOverlay | undefined {
   const overlay = console.overlays.at(-1);
   if (overlay === undefined) return undefined;
   const { paint } = console;
@@ -376,7 +385,10 @@ function overlayOf(console: Console, columns: number, rows: number): FrameOverla
       ? undefined
       : {
           ...view.table,
+          left: left + 2,
+          top: top + shown.length + 1,
+          width,
           rows: view.table.rows.map((cells) => cells.map((cell) => drawable(cell, paint.ascii))),
         };
-  return { left, top, width: width + 4, lines, table, tableTop: shown.length + 1 };
+  return { left, top, lines, table };
 }

@@ -68,6 +68,21 @@ function lastWithText(cells: readonly Cell[]): Cell | undefined {
   return undefined;
 }
 
+/** A painted line with another laid over it from column `left` on. What is left of a wide character cut in half is blank. */
+export function layOver(line: string, left: number, over: string): string {
+  const cells = parseCells(line);
+  while (cells.length < left) cells.push(blank());
+  if (cells[left]?.text === '' && left > 0) cells[left - 1] = blank();
+  const placed = parseCells(over);
+  cells.splice(left, placed.length, ...placed);
+  if (cells[left + placed.length]?.text === '') cells[left + placed.length] = blank();
+  return cellsToLine(cells);
+}
+
+function blank(): Cell {
+  return { text: ' ', style: '' };
+}
+
 /** Cells, or a run of them, as a painted line again; styles are closed at the end. */
 export function cellsToLine(cells: readonly Cell[], start = 0, end = cells.length): string {
   let text = '';

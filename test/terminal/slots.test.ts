@@ -9,17 +9,10 @@ describe('slots', () => {
     expect(slots.expand('plain text')).toBe('plain text');
   });
 
-  it('lay one line over another where its character stands', () => {
+  it('draw over a line what Ink drew itself, but not its blanks', () => {
     const slots = new Slots();
-    const below = slots.fill(0, 'abcdefghij');
-    const above = slots.fill(1, '[  ]');
-    expect(slots.expand(`${below}  ${above}`)).toBe('abc[  ]hij');
-  });
-
-  it('draw what Ink drew itself over both, but not its blanks', () => {
-    const slots = new Slots();
-    const below = slots.fill(0, 'abcdefghij');
-    const above = slots.fill(1, '│      │');
-    expect(slots.expand(`${below}${above} x y`)).toBe('a│ x y  │j');
+    const line = slots.fill(0, 'a│      │j');
+    expect(slots.expand(`${line}  x y`)).toBe('a│ x y  │j');
+    expect(slots.expand(`${line}           z`)).toBe('a│      │j  z');
   });
 });

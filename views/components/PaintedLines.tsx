@@ -11,13 +11,11 @@ export const SlotsContext = createContext(new Slots());
 
 interface PaintedLinesProps {
   readonly lines: readonly string[];
-  /** Slot of the first line; blocks on one frame must not share slots. */
-  readonly firstSlot: number;
 }
 
-export const PaintedLines = memo(function PaintedLines({ lines, firstSlot }: PaintedLinesProps) {
+export const PaintedLines = memo(function PaintedLines({ lines }: PaintedLinesProps) {
   const slots = useContext(SlotsContext);
-  const tokens = lines.map((line, at) => slots.fill(firstSlot + at, line));
+  const tokens = lines.map((line, at) => slots.fill(at, line));
   return (
     <Transform transform={(_line, at) => tokens[at]}>
       <Text>{' \n'.repeat(lines.length - 1)} </Text>

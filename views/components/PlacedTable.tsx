@@ -1,28 +1,16 @@
-/** An overlay over the frame: painted lines with their border, and maybe a table. */
+/** A small table over the frame, drawn by ink-table. */
 import { Box, Text } from 'ink';
 import type { PropsWithChildren } from 'react';
 import { fitText } from '../../src/terminal/width.ts';
-import type { FrameOverlay } from '../frame.ts';
+import type { FrameTable } from '../frame.ts';
 import type { OverlayTable } from '../overlays/overlay.ts';
 import { inkTable } from './ink-table.ts';
-import { PaintedLines } from './PaintedLines.tsx';
 
-/** Slots below this are the lines of the frame. */
-const FIRST_SLOT = 10_000;
-
-export function OverlayBox({ overlay, ascii }: { readonly overlay: FrameOverlay; readonly ascii: boolean }) {
-  const { left, top, width, lines, table, tableTop } = overlay;
+export function PlacedTable({ table, ascii }: { readonly table: FrameTable; readonly ascii: boolean }) {
   return (
-    <>
-      <Box position="absolute" marginLeft={left} marginTop={top} width={width}>
-        <PaintedLines lines={lines} firstSlot={FIRST_SLOT} />
-      </Box>
-      {table === undefined ? null : (
-        <Box position="absolute" marginLeft={left + 2} marginTop={top + tableTop} width={width - 4}>
-          <SmallTable table={table} ascii={ascii} />
-        </Box>
-      )}
-    </>
+    <Box position="absolute" marginLeft={table.left} marginTop={table.top} width={table.width}>
+      <SmallTable table={table} ascii={ascii} />
+    </Box>
   );
 }
 
