@@ -62,13 +62,22 @@ export function iommuRefusal(dmesg: string | undefined): string | undefined {
   return line === undefined ? undefined : `the kernel log says: ${line.replace(/^\[[^\]]*\]\s*/, '')}`;
 }
 
+/** Root buses as the kernel log tells of them one after the other; undefined: it does not. */
+export function loggedRootBuses(dmesg: string | undefined): string[] | undefined {
+  const found = [...(dmesg ?? '').matchAll(/PCI host bridge to bus ([0-9a-f]{4,}:[0-9a-f]{2})\b/g)];
+  return found.length === 0 ? undefined : found.map(([, bus]) => bus);
+}
+
 /**
- * Root buses of a QEMU machine: its ACPI tables declare bus 0 first and the expanders from the highest bus down.
+ * Root buses of a QEMU machine, as its ACPI tables declare them: bus 0, then the expanders, the last of the command line
+ * first. Without a command line they are taken as numbered in its order.
  * @param buses root buses of segment 0
+ * @param expanders bus numbers of the expanders (pxb) in the order of the command line
  */
-export function qemuRootBusOrder(buses: readonly number[]): string[] {
-  const expanders = buses.filter((bus) => bus !== 0).sort((a, b) => b - a);
-  return [0, ...expanders].map((bus) => `0000:${bus.toString(16).padStart(2, '0')}`);
+export function qemuRootBusOrder(buses: readonly number[], expanders: readonly number[] = []): string[] {
+  const told = expanders.filter((bus) => buses.includes(bus)).reverse();
+  const rest = buses.filter((bus) => bus !== 0 && !told.includes(bus)).sort((a, b) => b - a);
+  return [0, ...told, ...rest].map((bus) => `0000:${bus.toString(16).padStart(2, '0')}`);
 }
 
 /** Whether the host is a QEMU machine, by the subsystem of its host bridge (1af4:1100). */

@@ -21,6 +21,7 @@ import {
   iommuRefusal,
   isQemuMachine,
   kernelCommandLine,
+  loggedRootBuses,
   qemuRootBusOrder,
   unitRegisters,
 } from './capture-files.ts';
@@ -162,7 +163,12 @@ function fromParts(parts: Parts): ImportedHost {
   }
   const refusal = iommuRefusal(parts.dmesg);
   if (refusal !== undefined) description.iommu = { state: 'off', because: refusal };
-  if (isQemuMachine(description)) description.rootBuses = qemuRootBusOrder(rootBusNumbers(functions));
+  const roots = loggedRootBuses(parts.dmesg);
+  if (roots !== undefined) description.rootBuses = roots;
+  else if (isQemuMachine(description)) {
+    const expanders = devicesOf(parts.qemu ?? '').flatMap(({ busNumber }) => busNumber ?? []);
+    description.rootBuses = qemuRootBusOrder(rootBusNumbers(functions), expanders);
+  }
   addHistory(description, parts.steps, parts.qemu);
   const listing = parts.groups === undefined ? new Map<string, number>() : parseGroupListing(parts.groups);
   for (const one of functions) if (one.group !== undefined) listing.set(one.address, one.group);

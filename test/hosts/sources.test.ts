@@ -5,7 +5,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { groupsOf } from '../../hw/isolation/groups.ts';
 import { parseAcpidump } from '../../src/hosts/acpidump.ts';
-import { kernelCommandLine, qemuRootBusOrder } from '../../src/hosts/capture-files.ts';
+import { kernelCommandLine, loggedRootBuses, qemuRootBusOrder } from '../../src/hosts/capture-files.ts';
 import { stepsToEvents } from '../../src/hosts/capture-steps.ts';
 import { formerFunctions } from '../../src/hosts/former-functions.ts';
 import { loadHost, readDmarFile } from '../../src/hosts/import.ts';
@@ -270,6 +270,15 @@ describe('files beside a capture', () => {
 
   it('QEMU declares bus 0, then its expanders from the highest down', () => {
     expect(qemuRootBusOrder([0, 0x40, 0xc0])).toEqual(['0000:00', '0000:c0', '0000:40']);
+    expect(qemuRootBusOrder([0, 0x20, 0x98, 0xc8], [0x98, 0x20, 0xc8])).toEqual([
+      '0000:00',
+      '0000:c8',
+      '0000:20',
+      '0000:98',
+    ]);
+    expect(
+      loggedRootBuses('[ 1.0] PCI host bridge to bus 0000:40\n[ 1.1] PCI host bridge to bus 10000:e0\n'),
+    ).toEqual(['0000:40', '10000:e0']);
   });
 
   it('listings of groups are read in the forms people paste', () => {
