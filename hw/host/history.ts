@@ -3,6 +3,7 @@
  * the numbers and types of groups. What was plugged in later is taken out before the boot, and comes back in its turn.
  */
 import type { HostDescription, HostEvent } from '../host-description.ts';
+import { usesKernelDma } from '../isolation/kernel-dma.ts';
 import { KernelError } from '../kernel/errno.ts';
 import type { Group } from '../kernel/iommu/group.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
@@ -24,12 +25,14 @@ const SRIOV_ENABLE = 0x09;
 export class History {
   private readonly hardware: Hardware;
   private readonly events: readonly HostEvent[];
+  private readonly drivers: ReadonlyMap<string, string | null | undefined>;
   /** Functions that are out now, by the device whose plugging brings them. */
   private readonly out = new Map<string, Unplugged[]>();
 
   constructor(hardware: Hardware, description: HostDescription) {
     this.hardware = hardware;
     this.events = description.history ?? [];
+    this.drivers = new Map(description.functions.map((one) => [one.address, one.driver]));
   }
 
   /** Before the boot: virtual functions that an event switches are off, what is plugged in later is out. */
@@ -61,12 +64,14 @@ export class History {
       case 'virtual-functions': {
         const pci = kernel.topology.find(event.device);
         if (pci === undefined) return;
-        switchVirtualFunctions(kernel, pci, 0);
-        switchVirtualFunctions(kernel, pci, event.count);
+        // sriov_numvfs_store refuses another count while some are on.
+        const some = kernel.topology.devices.some((one) => one.physicalFunction === pci);
+        if (event.count === 0 || !some) switchVirtualFunctions(kernel, pci, event.count);
         return;
       }
       case 'remove':
-        kernel.removePci(event.device);
+        // sysfs has no `remove` for a virtual function.
+        if (kernel.topology.find(event.device)?.isVirtualFunction !== true) kernel.removePci(event.device);
         return;
       case 'unplug':
         kernel.removePci(event.device);
@@ -85,7 +90,11 @@ export class History {
       }
       case 'group-type': {
         const group = groupNamed(kernel, event.device);
-        if (group !== undefined) kernel.iommu.setDefaultType(group, event.type);
+        if (group === undefined) return;
+        // Drivers bind after this history; those of the capture held their groups then (iommu_group_store_type).
+        const toLazy = event.type === 'DMA-FQ' && group.defaultDomain?.type === 'DMA';
+        const held = group.devices.some((device) => usesKernelDma(this.drivers.get(device.name)));
+        if (!held || toLazy || event.unbound === true) kernel.iommu.setDefaultType(group, event.type);
       }
     }
   }

@@ -2,6 +2,7 @@
 import { KernelError } from '../kernel/errno.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
 import type { PciDevice } from '../kernel/pci/pci-device.ts';
+import { disableVirtualFunctions } from '../kernel/pci/sriov.ts';
 import { Sriov } from '../pci/capabilities/sriov.ts';
 import type { Machines } from './machines.ts';
 
@@ -70,10 +71,9 @@ export function switchVirtualFunctions(kernel: LinuxKernel, pci: PciDevice, coun
   if (capability === undefined) return;
   const present = kernel.topology.devices.filter((device) => device.physicalFunction === pci);
   for (const virtual of [...present].reverse()) kernel.disappear(virtual);
-  const control = pci.read(capability + CONTROL, 2);
-  pci.write(capability + CONTROL, 2, control & ~ENABLE);
+  disableVirtualFunctions(pci);
   if (count === 0) return;
   pci.write(capability + COUNT, 2, count);
-  pci.write(capability + CONTROL, 2, control | ENABLE);
+  pci.write(capability + CONTROL, 2, pci.read(capability + CONTROL, 2) | ENABLE);
   for (const virtual of kernel.topology.addVirtualFunctions(pci)) kernel.appear(virtual);
 }

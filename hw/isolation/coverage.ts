@@ -4,9 +4,15 @@ import { readDmar } from '../acpi/dmar-reader.ts';
 import { sameNamePath } from '../acpi/name-path.ts';
 import type { HostDescription } from '../host-description.ts';
 import { graphicsQuirks, isIntegratedGraphics } from '../kernel/iommu/graphics-quirks.ts';
-import { groupDefaultType, systemDefaultType } from '../kernel/iommu/grouping-default-type.ts';
+import {
+  amdDefaultType,
+  groupDefaultType,
+  keepsAbsentEntries,
+  systemDefaultType,
+} from '../kernel/iommu/grouping-default-type.ts';
 import type { Coverage } from '../kernel/iommu/grouping-formation.ts';
 import { type IommuOptions, iommuOptions } from '../kernel/iommu/grouping-options.ts';
+import { AMD_RESERVED, deviceReservedRegions } from '../kernel/iommu/grouping-reserved.ts';
 import { UnitLookup, type UnitRegisters } from '../kernel/iommu/grouping-units.ts';
 import { GROUPING_CONTROLS } from '../kernel/pci/acs.ts';
 import { hasDwordAcs, isAmdIommu, isIntelRootPort } from '../kernel/pci/acs-quirks.ts';
@@ -42,7 +48,8 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
     (device) => unshown.has(device.name),
   );
   const taken = [...graphics];
-  const amd = topology.devices.some(isAmdIommu);
+  const amdIommus = topology.devices.filter(isAmdIommu);
+  const amd = amdIommus.length > 0;
   const none = (why: string): CoverageResult => ({
     coverage: nothingCovered(why),
     lookup: undefined,
@@ -65,7 +72,7 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
   if (description.dmar !== undefined) {
     return fromTable(readTable(description.dmar), description, topology, options, amd, taken);
   }
-  if (description.iommu?.state !== 'unknown' && description.iommu?.state !== 'assumed') {
+  if (!amd && description.iommu?.state !== 'unknown' && description.iommu?.state !== 'assumed') {
     return none('the machine has no DMAR table, so no IOMMU');
   }
   if (topology.devices.some((device) => device.vendorId === 0x8086 && device.deviceId === 0x1237)) {
@@ -77,7 +84,7 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
       ]
     : ['No DMAR table is in the source: one remapping unit over all devices is assumed.'];
   return {
-    coverage: everythingCovered(options),
+    coverage: amd ? amdCovered(options, amdIommus) : everythingCovered(options),
     lookup: undefined,
     options,
     amd,
@@ -122,7 +129,7 @@ function fromTable(
         return unit === undefined ? undefined : order.get(unit);
       },
       whyNone: (device) => lookup.whyNone(device),
-      reservedMemory: (device) => lookup.reservedMemory(device),
+      reservedRegions: (device) => deviceReservedRegions(device, lookup.reservedMemory(device)),
       defaultType: (members) =>
         groupDefaultType(
           members.map((device) => lookup.unitOf(device)?.registers),
@@ -158,7 +165,7 @@ function nothingCovered(why: string): Coverage {
   return {
     unitOf: () => undefined,
     whyNone: () => why,
-    reservedMemory: () => [],
+    reservedRegions: () => [],
     defaultType: () => 'DMA-FQ',
     unitCount: 0,
   };
@@ -179,9 +186,20 @@ function everythingCovered(options: IommuOptions): Coverage {
   return {
     unitOf: (device) => (outside(device) === undefined ? ONE_UNIT : undefined),
     whyNone: (device) => outside(device) ?? '',
-    reservedMemory: () => [],
+    reservedRegions: (device) => deviceReservedRegions(device, []),
     defaultType: () => system,
     unitCount: 1,
+  };
+}
+
+/** The same under an AMD IOMMU, whose driver decides otherwise on types and reserved regions. */
+function amdCovered(options: IommuOptions, iommus: readonly PciDevice[]): Coverage {
+  const strict = options.strict || iommus.some(keepsAbsentEntries);
+  const system = systemDefaultType({ ...options, strict }, []);
+  return {
+    ...everythingCovered(options),
+    reservedRegions: () => AMD_RESERVED,
+    defaultType: (members) => amdDefaultType(members, system),
   };
 }
 

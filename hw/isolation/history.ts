@@ -2,13 +2,12 @@
 import type { HostDescription, HostEvent } from '../host-description.ts';
 import type { FormedGroup, GroupFormation } from '../kernel/iommu/grouping-formation.ts';
 import type { PciBus, PciDevice } from '../kernel/pci/pci-device.ts';
+import { disableVirtualFunctions } from '../kernel/pci/sriov.ts';
 import { parsePciAddress } from '../pci/address.ts';
+import { usesKernelDma } from './kernel-dma.ts';
 import type { ScannedMachine } from './machine.ts';
 
 const SRIOV = 0x10;
-
-/** Drivers with driver_managed_dma. */
-const MANAGES_DMA = new Set(['pcieport', 'vfio-pci', 'pci-stub']);
 
 /** Boots the groups, then lets the events happen, then the virtual functions that nobody mentioned. */
 export function formWithHistory(
@@ -132,7 +131,9 @@ class Replay {
       typeof of === 'number' ? this.formation.groups.find((one) => one.id === of) : this.groupOf(of);
     if (group === undefined) return;
     const toLazy = type === 'DMA-FQ' && this.formation.typeOf(group) === 'DMA';
-    const inUse = group.members.some((member) => this.usesKernelDma(member.name));
+    const inUse = group.members.some((member) =>
+      usesKernelDma(this.machine.described.get(member.name)?.driver),
+    );
     if (inUse && !unbound && !toLazy) return;
     if (type === 'auto') group.chosenType = undefined;
     else if (type === 'DMA' || type === 'DMA-FQ' || type === 'identity') group.chosenType = type;
@@ -141,12 +142,6 @@ class Replay {
   private groupOf(name: string): FormedGroup | undefined {
     const device = this.machine.topology.find(name);
     return device === undefined ? undefined : this.formation.groupOf(device);
-  }
-
-  /** A driver that counts as an owner: port services and user-space drivers manage DMA themselves. */
-  private usesKernelDma(name: string): boolean {
-    const driver = this.machine.described.get(name)?.driver;
-    return driver !== undefined && driver !== null && !MANAGES_DMA.has(driver);
   }
 
   /** sriov_numvfs_store: EBUSY while some are on, ERANGE beyond what the function can make. */
@@ -196,12 +191,6 @@ class Replay {
     take(this.machine.topology.find(name));
     return found;
   }
-}
-
-/** Clears VF Enable and VF MSE, where a function has SR-IOV. */
-function disableVirtualFunctions(device: PciDevice): void {
-  const capability = device.extendedCapability(SRIOV);
-  if (capability !== undefined) device.write(capability + 8, 2, device.read(capability + 8, 2) & ~9);
 }
 
 /** Devices whose first mention is that they were plugged in: they were not there at boot. */

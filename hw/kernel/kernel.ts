@@ -39,6 +39,7 @@ import { acsOptions, enableAcs } from './pci/acs-enable.ts';
 import { isAmdIommu } from './pci/acs-quirks.ts';
 import type { PciDevice } from './pci/pci-device.ts';
 import { type PciTopology, type RootBus, scanPci } from './pci/scan.ts';
+import { disableVirtualFunctions } from './pci/sriov.ts';
 import { ProcessTable } from './process/process.ts';
 import { UserPages } from './process/user-pages.ts';
 import type { KernelProfile } from './profile.ts';
@@ -185,14 +186,15 @@ export class LinuxKernel {
   }
 
   /**
-   * A write to `remove` of a PCI device: it and all behind it leave their drivers and groups. Finished when the last
-   * user has let go. @throws KernelError ENOENT: there is no such device.
+   * A write to `remove` of a PCI device: it, its virtual functions and all behind it leave their drivers and groups. Finished
+   * when the last user has let go. @throws KernelError ENOENT: there is no such device.
    */
   removePci(name: string): Completion {
     const pci = this.topology.find(name);
     if (pci === undefined) throw new KernelError('ENOENT', 'no such device', `${name} does not exist`);
     const below = (device: PciDevice): PciDevice[] => [
       ...(device.subordinate?.devices.flatMap(below) ?? []),
+      ...this.topology.devices.filter((one) => one.physicalFunction === device),
       device,
     ];
     const leaving = below(pci);
@@ -202,6 +204,7 @@ export class LinuxKernel {
       const device = this.devices.get(each);
       (device === undefined ? Completion.done() : this.drivers.removeDevice(device)).whenDone(() => {
         if (device !== undefined) this.forget(device, each);
+        disableVirtualFunctions(each);
         left -= 1;
         if (left > 0) return;
         this.topology.remove(pci);

@@ -1,19 +1,23 @@
 /** What happened between boot and capture, as boots of Linux 7.2 with such steps showed it. */
 import { describe, expect, it } from 'vitest';
+import { buildHost } from '../../hw/host.ts';
 import type { HostEvent } from '../../hw/host-description.ts';
 import { groupsOf } from '../../hw/isolation/groups.ts';
 import { stepsToEvents } from '../../src/hosts/capture-steps.ts';
 import { qemuResolver } from '../../src/hosts/qemu-devices.ts';
 import { type FunctionPlan, ISOLATING, machineOf } from '../support/pci-machine.ts';
 
-/** `00:01.0 | 00:02.0 01:00.0`: groups by number, `-` for a number that is free. */
+/** `00:01.0 | 00:02.0 01:00.0`: groups by number, `-` for a number that is free; computed, and of the booted host. */
 function groups(plans: readonly FunctionPlan[], history: HostEvent[]): string {
-  const found = groupsOf(machineOf(plans, { history })).groups;
-  const last = found.at(-1)?.id ?? -1;
-  return Array.from({ length: last + 1 }, (_, id) => {
-    const group = found.find((one) => one.id === id);
-    return group === undefined ? '-' : group.devices.map((name) => name.slice(5)).join(' ');
-  }).join(' | ');
+  const description = machineOf(plans, { history });
+  const text = (found: readonly { id: number; devices: readonly string[] }[]): string =>
+    Array.from({ length: Math.max(...found.map((one) => one.id)) + 1 }, (_, id) => {
+      const group = found.find((one) => one.id === id);
+      return group === undefined ? '-' : group.devices.map((name) => name.slice(5)).join(' ');
+    }).join(' | ');
+  const computed = text(groupsOf(description).groups);
+  expect(text(buildHost(description, { profile: '7.2' }).groups())).toBe(computed);
+  return computed;
 }
 
 const port = (at: string, bus: number): FunctionPlan => ({ at, port: 4, buses: [bus, bus], acs: ISOLATING });
@@ -71,12 +75,20 @@ echo DMA-FQ > /sys/kernel/iommu_groups/12/type
       { kind: 'rescan', bus: '0000:01' },
       { kind: 'group-type', device: 12, type: 'DMA-FQ' },
     ]);
-    const types = groupsOf(
-      machineOf([{ at: '00:01.0' }, { at: '00:02.0' }], {
-        history: [{ kind: 'group-type', device: 1, type: 'identity' }],
-      }),
-    ).groups.map((group) => group.type);
-    expect(types).toEqual(['DMA-FQ', 'identity']);
+  });
+
+  it('a type written to a group by number; the driver of a member keeps the type as it is', () => {
+    const machine = machineOf([{ at: '00:01.0' }, { at: '00:02.0' }, { at: '00:03.0' }], {
+      history: [1, 2].map((device) => ({ kind: 'group-type', device, type: 'identity' }) as const),
+    });
+    machine.functions[2].driver = 'e1000';
+    const types = ['DMA-FQ', 'identity', 'DMA-FQ'];
+    expect(groupsOf(machine).groups.map((group) => group.type)).toEqual(types);
+    expect(
+      buildHost(machine, { profile: '7.2' })
+        .groups()
+        .map((group) => group.type),
+    ).toEqual(types);
   });
 
   it('where the command line tells the place, a wait for something else does not', () => {

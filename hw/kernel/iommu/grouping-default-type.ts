@@ -1,6 +1,12 @@
 /** The type of a group's default domain: iommu_get_default_domain_type of drivers/iommu/iommu.c. */
+import type { PciDevice } from '../pci/pci-device.ts';
 import type { IommuOptions } from './grouping-options.ts';
 import type { UnitRegisters } from './grouping-units.ts';
+
+/** Capability 0x0f, of an AMD IOMMU; bit 26 of its header: NpCache. */
+const SECURE_DEVICE = 0x0f;
+const NON_PRESENT_CACHE = 1 << 26;
+const PASID_CAPABILITY = 0x1b;
 
 /** What sysfs prints in a group's `type`. */
 export type DefaultType = 'DMA' | 'DMA-FQ' | 'identity';
@@ -85,4 +91,16 @@ export function groupDefaultType(
     if (type !== undefined && demanded !== 'identity') demanded = type;
   }
   return demanded ?? systemDefault;
+}
+
+/** What one device under an AMD IOMMU demands: with PASIDs of its own it is not translated (amd_iommu_def_domain_type). */
+export function amdDefaultType(members: readonly PciDevice[], systemDefault: DefaultType): DefaultType {
+  const demands = members.some((device) => device.extendedCapability(PASID_CAPABILITY) !== undefined);
+  return demands ? 'identity' : systemDefault;
+}
+
+/** Whether an AMD IOMMU keeps absent entries too, as virtual ones do: then flushing is strict (init_iommu_one). */
+export function keepsAbsentEntries(amdIommu: PciDevice): boolean {
+  const capability = amdIommu.capability(SECURE_DEVICE);
+  return capability !== undefined && (amdIommu.read(capability, 4) & NON_PRESENT_CACHE) !== 0;
 }

@@ -3,13 +3,12 @@
  * free number first; later additions and removals in the order in which they happened.
  */
 
-import type { ReservedMemoryStructure } from '../../acpi/dmar.ts';
 import type { AcsContext } from '../pci/acs.ts';
 import type { PciDevice } from '../pci/pci-device.ts';
 import { type GroupingDecision, pciDeviceGroup } from './grouping.ts';
 import type { DefaultType } from './grouping-default-type.ts';
 import { type GroupingReason, reasonOf } from './grouping-reasons.ts';
-import { deviceReservedRegions, mergeReservedRegions } from './grouping-reserved.ts';
+import { mergeReservedRegions } from './grouping-reserved.ts';
 import type { ReservedRegion } from './types.ts';
 
 /** How a device relates to the IOMMUs of the machine. */
@@ -17,7 +16,8 @@ export interface Coverage {
   /** Undefined: no unit covers the device. `order` is the unit's place in the probe order. */
   unitOf(device: PciDevice): { readonly order: number } | undefined;
   whyNone(device: PciDevice): string;
-  reservedMemory(device: PciDevice): readonly ReservedMemoryStructure[];
+  /** What the device keeps reserved. */
+  reservedRegions(device: PciDevice): readonly ReservedRegion[];
   defaultType(members: readonly PciDevice[]): DefaultType;
   /** Number of units; devices are probed for each of them in turn. */
   readonly unitCount: number;
@@ -121,9 +121,7 @@ export class GroupFormation {
   }
 
   reservedOf(group: FormedGroup): ReservedRegion[] {
-    return mergeReservedRegions(
-      group.members.flatMap((device) => deviceReservedRegions(device, this.coverage.reservedMemory(device))),
-    );
+    return mergeReservedRegions(group.members.flatMap((device) => this.coverage.reservedRegions(device)));
   }
 
   /** One reason per member. The first member of a larger group is told by what ties the next one to it. */

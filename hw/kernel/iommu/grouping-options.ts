@@ -44,6 +44,7 @@ export function iommuOptions(commandLine: string | undefined): IommuOptions {
     if (key === 'intel_iommu') applyIntel(late, parts);
     else if (key === 'amd_iommu') {
       if (parts.includes('off')) late.amd = false;
+      if (parts.some((part) => part.startsWith('fullflush'))) late.strict = true;
     } else if (key === 'iommu') applyGeneric(early, parts);
     else if (key === 'iommu.passthrough') early.passThrough = booleanOf(value) ?? early.passThrough;
     else if (key === 'iommu.strict') early.strict = booleanOf(value) ?? early.strict;

@@ -29,6 +29,17 @@ const MSI_REGION: ReservedRegion = {
   because: 'interrupt messages',
 };
 
+/** HyperTransport's own addresses: HT_RANGE_START to HT_RANGE_END of drivers/iommu/amd/amd_iommu_types.h. */
+const HT_REGION: ReservedRegion = {
+  start: 0xfd00000000n,
+  end: 0xffffffffffn,
+  type: 'reserved',
+  because: 'HyperTransport',
+};
+
+/** What every device under an AMD IOMMU keeps reserved (amd_iommu_get_resv_regions), besides unity maps of its IVRS entries. */
+export const AMD_RESERVED: readonly ReservedRegion[] = [MSI_REGION, HT_REGION];
+
 /** What one device keeps reserved. RMRRs of USB and graphics devices are relaxable: drivers stop using them. */
 export function deviceReservedRegions(
   device: PciDevice,

@@ -1,7 +1,7 @@
 /** The worked examples of the isolation reference, and one test per rule (drivers/iommu/iommu.c, pci_device_group). */
 import { describe, expect, it } from 'vitest';
 import { groupsOf } from '../../../../hw/isolation/groups.ts';
-import { type FunctionPlan, ISOLATING, machineOf } from '../../../support/pci-machine.ts';
+import { type FunctionPlan, functionOf, ISOLATING, machineOf } from '../../../support/pci-machine.ts';
 
 /** `00:1c.0 02:00.0 | 00:1f.0`: groups by number. */
 function partition(plans: readonly FunctionPlan[]): string {
@@ -295,6 +295,28 @@ describe('quirks by device id', () => {
     const iommu = { at: '00:00.2', vendor: 0x1022, classCode: 0x080600 };
     const bridge = { at: '00:00.0', vendor: 0x1022, classCode: 0x060000, multifunction: true };
     expect(partition([bridge, iommu, ...south])).toBe('00:14.0 | 00:14.2');
+  });
+
+  it('an AMD machine: HyperTransport is reserved, nothing for an ISA bridge; an IOMMU that keeps absent entries is strict', () => {
+    const iommu = functionOf({ at: '00:00.2', vendor: 0x1022, classCode: 0x080600 });
+    const isa: FunctionPlan = { at: '00:14.3', vendor: 0x1022, classCode: 0x060100 };
+    const withCapability = (header: string): string => {
+      const config = iommu.config ?? '';
+      return `${config.slice(0, 12)}10${config.slice(14, 0x68)}40${config.slice(0x6a, 0x80)}${header}${config.slice(0x88)}`;
+    };
+    const group = (header: string) => {
+      const functions = [{ ...iommu, config: withCapability(header) }, functionOf(isa)];
+      // A log that tells of the boot does not make it a machine without IOMMU: there is no DMAR on AMD.
+      const state = { state: 'on', because: 'test' } as const;
+      const { id: _, reasons: __, ...rest } = groupsOf(machineOf([], { functions, iommu: state })).groups[0];
+      return rest;
+    };
+    const reserved = [
+      { start: '0xfee00000', end: '0xfeefffff', type: 'msi' },
+      { start: '0xfd00000000', end: '0xffffffffff', type: 'reserved' },
+    ];
+    expect(group('0f000000')).toEqual({ devices: ['0000:00:14.3'], type: 'DMA-FQ', reserved });
+    expect(group('0f000004')).toEqual({ devices: ['0000:00:14.3'], type: 'DMA', reserved });
   });
 
   it('Marvell 9123 also uses the requester id of function 1, which need not exist', () => {
