@@ -2,7 +2,7 @@
  * Opens the console on a session. Everything that touches the terminal is here: taking it over, frames, signals,
  * pager, files. What the console is and does is in console.ts, what it looks like in frame.ts.
  */
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -45,6 +45,8 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
     finish = done;
   });
   let saved = 0;
+  /** The demo that has the terminal now. */
+  let demo: ChildProcess | undefined;
 
   let started = false;
   let lastFrame = Number.NEGATIVE_INFINITY;
@@ -78,6 +80,40 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
         terminal.lend(() =>
           spawnSync('/bin/sh', ['-c', PAGER], { input: text, stdio: ['pipe', 'inherit', 'inherit'] }),
         );
+        return true;
+      },
+      watchDemo: (name, over) => {
+        const [file, ...words] = options.program ?? [];
+        if (file === undefined) return false;
+        terminal.leave();
+        let problem = '';
+        const child = spawn(file, [...words, 'demo', 'play', name, '--watch', '--hold'], {
+          stdio: ['inherit', 'inherit', 'pipe'],
+        });
+        demo = child;
+        child.stderr.on('data', (chunk) => {
+          problem += chunk;
+        });
+        const back = (): void => {
+          if (demo !== child) return;
+          demo = undefined;
+          if (ended) return finish();
+          terminal.enter();
+          over(
+            problem.trim() === ''
+              ? undefined
+              : problem
+                  .trim()
+                  .split('\n')[0]
+                  .replace(/^vtdeck: /, ''),
+          );
+          draw();
+        };
+        child.on('error', (thrown) => {
+          problem = thrown.message;
+          back();
+        });
+        child.on('close', back);
         return true;
       },
       saveScreen: () => {
@@ -141,7 +177,9 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
     if (ended) return;
     ended = true;
     terminal.leave();
-    finish();
+    // A demo gives the terminal back itself; what comes after waits for it.
+    if (demo === undefined) finish();
+    else demo.kill('SIGTERM');
   }
 
   screen.on('resize', () => draw());

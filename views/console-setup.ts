@@ -9,6 +9,11 @@ export interface ConsoleTerminal {
   copy(text: string): void;
   /** Shows a text in the operator's pager; false: there is none. */
   page(text: string): boolean;
+  /**
+   * Gives the terminal to a demo until it is over, in a process and a home of its own. False: not possible here.
+   * @param over Called when the terminal is back; with what went wrong, if anything did.
+   */
+  watchDemo(name: string, over: (problem: string | undefined) => void): boolean;
   /** Writes the frame as it is to files; their names. */
   saveScreen(): readonly string[];
   setMouse(on: boolean): void;

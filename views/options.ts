@@ -27,7 +27,18 @@ export interface SessionShelf {
   creating(name: string, host: string | undefined): Work<Workspace>;
   hosts(): readonly string[];
   rename(name: string, to: string): void;
+  /** To the bin. */
   remove(name: string): void;
+  copy(name: string, to: string): void;
+  /** Writes one to a new file; the path. */
+  exportTo(name: string, file: string): string;
+  /** Brings an exported one in; the name it has here. */
+  importFrom(file: string): string;
+  /** What is in the bin, the last one first. */
+  binned(): readonly { readonly name: string; readonly removed: string }[];
+  restore(name: string): void;
+  /** Replays one; whether it leads to what was recorded, in words too. */
+  verify(name: string): { readonly ok: boolean; readonly said: string };
   /** Text that others can read (libvirt XML, a script …), one for each format. */
   exports?(workspace: Workspace): readonly { readonly name: string; text(): string }[];
 }
@@ -56,6 +67,8 @@ export interface ConsoleOptions {
   readonly sessions?: SessionShelf;
   /** Listen to SIGTERM, SIGHUP and crashes: true where the streams are the process's own. */
   readonly signals?: boolean;
+  /** Words that start this program: demos play in a process of their own. Absent: they can't be played from here. */
+  readonly program?: readonly string[];
   /** Folder for saved screens; default: the current one. */
   readonly saveFolder?: string;
   /** Called with each frame: painted lines, as many as the terminal has rows. */

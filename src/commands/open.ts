@@ -91,6 +91,7 @@ async function openInTerminal(argv: OpenArguments): Promise<void> {
         input: recorder?.input(process.stdin) ?? process.stdin,
         output: process.stdout,
         sessions: shelf,
+        program: [process.execPath, ...process.execArgv, process.argv[1]],
         signals: true,
         preferences: preference('console'),
         prefer: (change) => prefer('console', { ...preference('console'), ...change }),

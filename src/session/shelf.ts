@@ -1,17 +1,23 @@
 /** The sessions and demos as the console's screen lists and handles them. */
+
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { Cancelled, finish, type Work } from '../../hw/index.ts';
 import type { Chance } from '../actions/action.ts';
+import { ApplicationError, ExitCode } from '../errors.ts';
 import { exportTexts } from '../export/for-console.ts';
 import { builtInHostNames } from '../hosts/builtin.ts';
 import { importedHost, importedHostNames } from '../hosts/store.ts';
 import type { Workspace } from '../workspace.ts';
-import { removeSession } from './bin.ts';
+import { binnedSessions, removeSession, restoreSession } from './bin.ts';
 import { bundledDemoNames, bundledDemoTitle, bundledSession, bundledSessionNames } from './bundled.ts';
 import type { SessionOrigin } from './document.ts';
 import { defaultOrigin, describe, openInSteps } from './open-workspace.ts';
 import { prefer } from './preferences.ts';
 import { hostName, type IndexedSession, indexedSessions } from './session-index.ts';
 import { createSession, discardSession, renameSession } from './store.ts';
+import { verifySession } from './verify.ts';
+import { copySession, exportSession, importSession } from './whole.ts';
 
 export interface ShelfOptions {
   readonly now: () => number;
@@ -77,6 +83,7 @@ export class Shelf {
 
   /** A session on a host (undefined: the default one), opened in steps; stopped, there is none. */
   *creating(name: string, host: string | undefined): Work<Workspace> {
+    this.refuseReadOnly();
     const origin = defaultOrigin();
     const imported = host === undefined || builtInHostNames().includes(host) ? undefined : importedHost(host);
     const own = imported ?? (host === undefined ? origin.host : { builtin: host });
@@ -97,11 +104,51 @@ export class Shelf {
   }
 
   rename(name: string, to: string): void {
+    this.refuseReadOnly();
     renameSession(name, to);
   }
 
+  /** Moves it to the bin. */
   remove(name: string): void {
+    this.refuseReadOnly();
     removeSession(name, new Date(this.options.now()));
+  }
+
+  copy(name: string, to: string): void {
+    this.refuseReadOnly();
+    copySession(name, to, new Date(this.options.now()));
+  }
+
+  /** Writes it to a new file. @returns the path. */
+  exportTo(name: string, file: string): string {
+    const path = fromHome(file);
+    exportSession(name, path, false);
+    return path;
+  }
+
+  /** Brings an exported session in. @returns the name it has here. */
+  importFrom(file: string): string {
+    this.refuseReadOnly();
+    return importSession(fromHome(file), undefined, new Date(this.options.now())).name;
+  }
+
+  /** Names of what is in the bin, the last one first, and when each went there. */
+  binned(): readonly { readonly name: string; readonly removed: string }[] {
+    return binnedSessions().map(({ name, removedAt }) => ({
+      name,
+      removed: removedAt.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d).*$/, '$1-$2-$3 $4:$5'),
+    }));
+  }
+
+  restore(name: string): void {
+    this.refuseReadOnly();
+    restoreSession(name, name);
+  }
+
+  /** Replays it and holds it against the digests recorded on the way. @returns what that came to. */
+  verify(name: string): { readonly ok: boolean; readonly said: string } {
+    const { ok, acts, checked, problem } = verifySession(name);
+    return { ok, said: problem ?? `${acts} acts replay to the same tables, ${checked} recorded digests met` };
   }
 
   /** Texts for libvirt, QEMU, mdevctl and the rest. */
@@ -114,6 +161,15 @@ export class Shelf {
     return this.opened[this.opened.length - 1];
   }
 
+  private refuseReadOnly(): void {
+    if (!this.options.readOnly) return;
+    throw new ApplicationError('EROFS', 'the console was opened read-only', {
+      rule: 'read-only',
+      remedy: 'open it without --read-only to change sessions',
+      exitCode: ExitCode.refused,
+    });
+  }
+
   /** Closes all that is open. @returns what went wrong with it, for the operator to read when the console has gone. */
   close(): string[] {
     const said: string[] = [];
@@ -123,6 +179,11 @@ export class Shelf {
     }
     return said;
   }
+}
+
+/** A path as a person types it: `~/` is the home folder. */
+function fromHome(file: string): string {
+  return file.startsWith('~/') ? join(homedir(), file.slice(2)) : file;
 }
 
 function ownEntry(session: IndexedSession): Entry {

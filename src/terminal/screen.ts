@@ -56,9 +56,13 @@ export class Screen extends EventEmitter {
   /** Starts writing; what the terminal shows is not known, so the next frame is written whole. */
   start(): void {
     this.active = true;
+    const { width, rows } = this;
+    this.measure();
     this.forget();
     this.output.on('resize', this.resized);
     this.output.on('drain', this.drained);
+    // While somebody else had the terminal nobody told of another size.
+    if (this.width !== width || this.rows !== rows) this.emit('resize');
   }
 
   /** Stops writing; frames are remembered but not shown. */
@@ -98,10 +102,14 @@ export class Screen extends EventEmitter {
     return true;
   }
 
-  private readonly resized = (): void => {
+  private measure(): void {
     this.width = this.output.columns || this.width;
     this.columns = this.width;
     this.rows = this.output.rows || this.rows;
+  }
+
+  private readonly resized = (): void => {
+    this.measure();
     // What a terminal makes of its lines when it changes size is its own affair: begin from nothing.
     this.forget();
     if (this.active) this.output.write('\u001b[2J');

@@ -157,4 +157,4 @@ export class Terminal {
 const MOUSE_ON = '\u001b[?1002h\u001b[?1006h';
 const MOUSE_OFF = '\u001b[?1002l\u001b[?1006l';
 /** An unfinished frame shown, attributes off, mouse off, bracketed paste off, cursor shown, alternate screen left. */
-const RESTORE = `\u001b[?2026l\u001b[m${MOUSE_OFF}\u001b[?2004l\u001b[?25h\u001b[?1049l`;
+export const RESTORE = `\u001b[?2026l\u001b[m${MOUSE_OFF}\u001b[?2004l\u001b[?25h\u001b[?1049l`;

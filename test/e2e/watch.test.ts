@@ -60,6 +60,40 @@ describe.skipIf(missing !== undefined)(title, () => {
     expect(await ended(running)).toBe(0);
   });
 
+  it('a demo is played from the console, which then stands as it was left', async () => {
+    running = new Running([], { home, columns: 100, rows: 30 });
+    await running.shows('Welcome to vtdeck');
+    running.type('sn\r');
+    await running.shows('✓ vm1 ');
+    running.type('0/main-job\r\r');
+    await running.shows(/demo main-job \d+\/\d+ playing/);
+    running.type(' ');
+    await running.shows('paused');
+    running.resize(120, 36);
+    running.type('.'.repeat(12));
+    await running.shows(/^>/m);
+    running.type('q');
+    await running.shows('your session is as you left it');
+    await running.shows((screen) => screen.split('\n')[35].includes('q quit'));
+    expect(running.onAlternateScreen).toBe(true);
+    running.type('4');
+    await running.shows('1/1 machine');
+    const console = running;
+    running.type('q');
+    expect(await ended(running)).toBe(0);
+    await vi.waitFor(() => expect(console.leftBehind).toEqual([]));
+    expect((await command(home, 'session', 'show', 'main', '--json')).output).toContain('"vm1"');
+  });
+
+  it('a demo that is ended from outside gives the terminal back', async () => {
+    running = new Running(['demo', 'play', 'tour'], { home, columns: 100, rows: 30 });
+    await running.shows('playing');
+    const demo = running;
+    running.kill('SIGTERM');
+    expect(await ended(running)).toBe(143);
+    await vi.waitFor(() => expect(demo.leftBehind).toEqual([]));
+  });
+
   it('what is typed into a console becomes a tape that plays', async () => {
     const tape = join(home.path, 'mine.tape');
     running = new Running(['open', '--record', tape], { home, columns: 100, rows: 30 });

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { finish } from '../../hw/index.ts';
 import { builtInHost } from '../../src/hosts/builtin.ts';
@@ -33,5 +34,41 @@ describe('the shelf', () => {
     expect(shelf.list().filter((entry) => entry.kind === 'bundled')).toHaveLength(12);
     expect(() => finish(shelf.creating('../x', undefined))).toThrow(/can't name a session/);
     expect(() => finish(shelf.creating('four', 'nowhere'))).toThrow(/no built-in host/);
+  });
+
+  it('copies, writes to a file, brings in, takes back from the bin and verifies', () => {
+    const shelf = new Shelf({ now: () => 0, readOnly: false });
+    const one = finish(shelf.creating('one', undefined));
+    one.dispatch('vm.create', { vm: 'alpha', memory: '64M' });
+    const digest = one.host.digest();
+    shelf.copy('one', 'two'); // also of one that is open
+    expect(() => shelf.copy('one', 'two')).toThrow(/two/);
+    expect(shelf.open('two').host.digest()).toBe(digest);
+    const file = shelf.exportTo('two', join(process.env.VTDECK_HOME as string, 'two.json'));
+    expect(() => shelf.exportTo('one', file)).toThrow(/is there already/);
+    shelf.close();
+    shelf.remove('two');
+    expect(shelf.binned()).toEqual([{ name: 'two', removed: '1970-01-01 00:00' }]);
+    expect(shelf.importFrom(file)).toBe('two');
+    expect(() => shelf.restore('two')).toThrow(/two/);
+    expect(shelf.verify('two')).toMatchObject({ ok: true, said: expect.stringContaining('1 acts') });
+    expect(shelf.verify('nowhere').ok).toBe(false);
+  });
+
+  it('changes nothing when it was opened to look', () => {
+    const writer = new Shelf({ now: () => 0, readOnly: false });
+    finish(writer.creating('one', undefined));
+    writer.close();
+    const shelf = new Shelf({ now: () => 0, readOnly: true });
+    for (const change of [
+      () => finish(shelf.creating('two', undefined)),
+      () => shelf.copy('one', 'two'),
+      () => shelf.rename('one', 'two'),
+      () => shelf.remove('one'),
+      () => shelf.importFrom('/nowhere'),
+      () => shelf.restore('one'),
+    ])
+      expect(change).toThrow(/read-only/);
+    expect(shelf.list()[0].name).toBe('one');
   });
 });

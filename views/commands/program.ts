@@ -2,15 +2,7 @@
 
 import type { Command } from '../keymap.ts';
 import { openHelp, openPalette, openTour } from './guides.ts';
-import {
-  exportText,
-  newSession,
-  openEntry,
-  removeSession,
-  renameSession,
-  restoreTime,
-  switchBranch,
-} from './sessions.ts';
+import { exportText } from './sessions.ts';
 import {
   copyDetail,
   copyName,
@@ -90,58 +82,5 @@ export const programCommands: readonly Command[] = [
     title: 'quit; the session is kept',
     hint: 'quit',
     run: (console) => console.quit(),
-  },
-  {
-    id: 'session.open',
-    changes: true,
-    keys: ['Enter'],
-    title: 'open the session, or show the host as of an act',
-    screens: ['sessions'],
-    subjects: ['session'],
-    hint: 'open',
-    run: openEntry,
-  },
-  {
-    id: 'session.new',
-    changes: true,
-    keys: ['n'],
-    title: 'new session',
-    screens: ['sessions'],
-    hint: 'new session',
-    run: newSession,
-  },
-  {
-    id: 'session.rename',
-    changes: true,
-    keys: ['r'],
-    title: 'rename the session',
-    screens: ['sessions'],
-    subjects: ['session'],
-    run: renameSession,
-  },
-  {
-    id: 'session.remove',
-    changes: true,
-    keys: ['D', 'Delete'],
-    title: 'move the session to the bin',
-    screens: ['sessions'],
-    subjects: ['session'],
-    run: removeSession,
-  },
-  {
-    id: 'session.branch',
-    changes: true,
-    keys: ['b'],
-    title: 'go on with another branch of the journal',
-    screens: ['sessions'],
-    run: switchBranch,
-  },
-  {
-    id: 'session.now',
-    changes: true,
-    keys: ['.'],
-    title: 'come back from a past act to now',
-    screens: ['sessions'],
-    run: restoreTime,
   },
 ];

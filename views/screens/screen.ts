@@ -32,11 +32,9 @@ export type Subject =
   | { readonly kind: 'unit'; readonly name: string }
   | { readonly kind: 'event'; readonly name: string; readonly device: string | undefined }
   | { readonly kind: 'step'; readonly name: string }
-  | {
-      readonly kind: 'session';
-      readonly name: string;
-      readonly entry: 'session' | 'bundled' | 'demo' | 'act';
-    }
+  | { readonly kind: 'session'; readonly name: string; readonly bundled: boolean }
+  | { readonly kind: 'demo'; readonly name: string }
+  | { readonly kind: 'act'; readonly name: string }
   | { readonly kind: 'log'; readonly name: string };
 
 /** A request whose way through the tables the walk screen shows. */

@@ -112,6 +112,17 @@ const columns: readonly Column<Row>[] = [
   },
 ];
 
+function peekEntry(entry: ShelfEntry, current: boolean): string {
+  if (entry.kind === 'demo') return `demo: ${entry.title}. It plays on a machine of its own`;
+  const facts = [
+    current ? 'open now' : entry.kind === 'bundled' ? 'comes with vtdeck' : '',
+    entry.acts === undefined ? '' : counted(entry.acts, 'act'),
+    entry.host === '' ? '' : `on ${entry.host}`,
+    entry.title === entry.name ? '' : entry.title,
+  ].filter(Boolean);
+  return `${entry.name}: ${facts.join(', ')}`;
+}
+
 function* detail(row: Row, context: ScreenContext): Work<Section[]> {
   const { workspace } = context;
   if (row.kind === 'entry') {
@@ -176,16 +187,18 @@ export const sessions = defineScreen<Row>({
         ? JOURNAL
         : `act ${row.act.id}`,
   subject: (row) =>
-    row.kind === 'entry'
-      ? { kind: 'session', name: row.entry.name, entry: row.entry.kind }
-      : row.kind === 'act'
-        ? { kind: 'session', name: String(row.act.id), entry: 'act' }
-        : undefined,
+    row.kind === 'act'
+      ? { kind: 'act', name: String(row.act.id) }
+      : row.kind === 'heading'
+        ? undefined
+        : row.entry.kind === 'demo'
+          ? { kind: 'demo', name: row.entry.name }
+          : { kind: 'session', name: row.entry.name, bundled: row.entry.kind === 'bundled' },
   foldable: (row) => row.kind === 'heading',
   parentId: (row) => (row.kind === 'act' ? JOURNAL : undefined),
   peek: (row) =>
     row.kind === 'entry'
-      ? row.entry.title || row.entry.name
+      ? peekEntry(row.entry, row.current)
       : row.kind === 'act'
         ? `${row.act.action} ${argumentText(row.act)}`
         : `${counted(row.acts, 'act')} in the journal`,

@@ -5,7 +5,7 @@ import type { CommandModule } from 'yargs';
 import { toCast2, toCast3 } from '../../demo/cast.ts';
 import { readTape } from '../../demo/parse.ts';
 import { frameText, toAnimation, toStill, toText } from '../../demo/pictures.ts';
-import { type Played, Player } from '../../demo/player.ts';
+import { type Played, Player, summaryOf } from '../../demo/player.ts';
 import { ApplicationError, ExitCode, errorToJson, usageError } from '../../errors.ts';
 import { printJson, printText } from '../../output.ts';
 import { bundledDemoNames, bundledDemoPath } from '../../session/bundled.ts';
@@ -25,6 +25,7 @@ interface PlayArguments {
   speed: string;
   watch?: boolean;
   quiet?: boolean;
+  hold?: boolean;
   json?: boolean;
 }
 
@@ -62,6 +63,10 @@ export const play: CommandModule<object, PlayArguments> = {
         type: 'boolean',
         describe: 'play before your eyes (in a terminal: unless --no-watch)',
       })
+      .option('hold', {
+        type: 'boolean',
+        describe: 'keep the last screen until a key is pressed, and print nothing then',
+      })
       .option('quiet', { type: 'boolean', describe: 'do not print the last screen' }) as never,
   handler: async (argv) => {
     const path = pathOf(argv.file);
@@ -74,8 +79,14 @@ export const play: CommandModule<object, PlayArguments> = {
     );
     const watched = argv.watch ?? (terminal && !writing && !argv.json);
     if (watched && !terminal) throw usageError('there is no terminal to watch in', 'leave --watch out');
-    const played = await playToEnd(path, { session: argv.session, watchAt: watched ? speed : undefined });
+    const hold = watched && argv.hold === true;
+    const played = await playToEnd(path, {
+      session: argv.session,
+      watchAt: watched ? speed : undefined,
+      hold,
+    });
     writeOutputs(played, argv);
+    if (hold && played.failure === undefined) return;
     reportPlayed(played, { name: basename(path), json: argv.json === true, screen: !argv.quiet && !watched });
   },
 };
@@ -98,7 +109,7 @@ const DEMO_EPOCH = Date.UTC(2026, 0, 1, 9, 0, 0);
 /** Plays a tape in a home of its own, so that no session of the operator is touched. */
 export async function playToEnd(
   path: string,
-  options: { session?: string; watchAt?: number },
+  options: { session?: string; watchAt?: number; hold?: boolean },
 ): Promise<Played> {
   const tape = readTape(path);
   const copied = options.session === undefined ? undefined : exportOf(options.session);
@@ -108,7 +119,11 @@ export async function playToEnd(
   const viewer =
     options.watchAt === undefined
       ? undefined
-      : new (await import('../../demo/viewer.ts')).Viewer(options.watchAt);
+      : new (await import('../../demo/viewer.ts')).Viewer({
+          speed: options.watchAt,
+          name: basename(path, '.tape'),
+          hold: options.hold,
+        });
   try {
     let words: string[] | undefined;
     if (copied !== undefined && options.session !== undefined) {
@@ -197,8 +212,9 @@ export function reportPlayed(
   played: Played,
   options: { name: string; json: boolean; screen: boolean },
 ): void {
-  const { failure, keys, expectations, milliseconds, screen, notices } = played;
+  const { failure, screen, notices } = played;
   if (options.json) {
+    const { keys, expectations, milliseconds } = played;
     const ok = failure === undefined;
     printJson({
       ok,
@@ -216,8 +232,5 @@ export function reportPlayed(
   if (failure !== undefined) throw failure;
   if (options.screen) printText(screen.join('\n').trimEnd());
   for (const notice of notices) printText(`note: ${notice}`);
-  const seconds = (milliseconds / 1000).toFixed(1);
-  printText(
-    `demo ${options.name}: ${keys} keys, ${expectations} expectations met, ${seconds} s of its own time`,
-  );
+  printText(`demo ${options.name}: ${summaryOf(played)}`);
 }

@@ -1,27 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
-import { safetyError } from '../../errors.ts';
 import { printJson, printText } from '../../output.ts';
-import { bundledSession } from '../../session/bundled.ts';
-import { decodeWholeSession, encodeWholeSession, type WholeSession } from '../../session/document.ts';
 import { openWorkspace } from '../../session/open-workspace.ts';
 import { prefer, preference } from '../../session/preferences.ts';
-import {
-  createSession,
-  readSession,
-  renameSession,
-  sessionBusy,
-  sessionExists,
-} from '../../session/store.ts';
-
-/** A session of the store or of those bundled. */
-function wholeSession(name: string): Pick<WholeSession, 'document' | 'records'> {
-  const bundled = sessionExists(name) ? undefined : bundledSession(name);
-  if (bundled !== undefined) return bundled;
-  const { document, records } = readSession(name);
-  return { document, records: [...records] };
-}
+import { renameSession, sessionBusy } from '../../session/store.ts';
+import { copySession, exportSession, importSession, sessionText } from '../../session/whole.ts';
 
 function said(json: boolean | undefined, text: string, value: Record<string, unknown>): void {
   if (json) printJson({ ok: true, ...value });
@@ -60,9 +42,7 @@ export const copy: CommandModule<object, { name: string; to: string; json?: bool
 };
 
 function copyTo(name: string, to: string, json: boolean | undefined): void {
-  const { document, records } = wholeSession(name);
-  const { origin, title, tags, notes } = document;
-  createSession(to, { origin, title: title === name ? to : title, tags, notes, records }, new Date());
+  copySession(name, to, new Date());
   said(json, `${to} is a copy of ${name}`, { name: to, copyOf: name });
 }
 
@@ -92,25 +72,12 @@ export const exportOne: CommandModule<
       .positional('file', { type: 'string', demandOption: true })
       .option('force', { type: 'boolean', describe: 'overwrite the file' }) as never,
   handler: ({ name, file, force, json }) => {
-    const text = encodeWholeSession(wholeSession(name));
     if (file === '-') {
-      process.stdout.write(text);
+      process.stdout.write(sessionText(name));
       return;
     }
-    if (existsSync(file) && !force)
-      throw safetyError(`${file} is there already`, 'say --force to overwrite it');
-    const building = `${file}.${randomUUID()}`;
-    try {
-      writeFileSync(building, text, { mode: 0o600, flag: 'wx' });
-      renameSync(building, file);
-    } finally {
-      rmSync(building, { force: true });
-    }
-    said(json, `${name} is in ${file} (${Buffer.byteLength(text)} bytes)`, {
-      name,
-      file,
-      bytes: Buffer.byteLength(text),
-    });
+    const bytes = exportSession(name, file, force === true);
+    said(json, `${name} is in ${file} (${bytes} bytes)`, { name, file, bytes });
   },
 };
 
@@ -122,30 +89,8 @@ export const importOne: CommandModule<object, { file: string; name?: string; jso
       .positional('file', { type: 'string', demandOption: true })
       .positional('name', { type: 'string' }) as never,
   handler: ({ file, name, json }) => {
-    const session = decodeWholeSession(readFileSync(file === '-' ? 0 : file, 'utf8'), file);
-    // Replayed before it is taken in: what does not run is not imported.
-    const digest =
-      file === '-'
-        ? ''
-        : openWorkspace({ session: asPath(file), readOnly: true, what: 'import' }).host.digest();
-    const as = name ?? nameFor(session.document.title);
-    const { origin, title, tags, notes } = session.document;
-    createSession(as, { origin, title, tags, notes, records: session.records }, new Date());
-    const from =
-      session.fromVersion < session.document.version ? `, from format version ${session.fromVersion}` : '';
-    said(json, `${file} is now session ${as}${from}`, { name: as, fromVersion: session.fromVersion, digest });
+    const { name: as, fromVersion, version, digest } = importSession(file, name, new Date());
+    const from = fromVersion < version ? `, from format version ${fromVersion}` : '';
+    said(json, `${file} is now session ${as}${from}`, { name: as, fromVersion, digest });
   },
 };
-
-function asPath(file: string): string {
-  return file.includes('/') ? file : `./${file}`;
-}
-
-/** A title as a name of a session. */
-function nameFor(title: string): string {
-  const plain = title
-    .replace(/[^A-Za-z0-9._-]+/g, '-')
-    .replace(/^[^A-Za-z0-9]+|-+$/g, '')
-    .replace(/\.{2,}/g, '.');
-  return plain.slice(0, 64) || 'imported';
-}
