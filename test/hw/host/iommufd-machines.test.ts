@@ -1,8 +1,7 @@
 /** Machines that have their devices by IOMMUFD: nested tables of a virtual IOMMU, and dirty pages by the unit's own bits. */
 import { describe, expect, it } from 'vitest';
-import { buildHost, type Host } from '../../../hw/host.ts';
-import { KernelError } from '../../../hw/kernel/errno.ts';
-import { builtInHost, DEFAULT_HOST } from '../../../src/hosts/builtin.ts';
+import type { Host } from '../../../hw/host.ts';
+import { refusal, server } from '../../support/built-in-server.ts';
 
 const DRIVE = '0000:27:00.0';
 /** Behind the unit of socket 1, which has no first level and can't nest. */
@@ -10,22 +9,6 @@ const DRIVE_WITHOUT_NESTING = '0000:82:00.0';
 const MEMORY = 64n << 20n;
 const HELLO = new TextEncoder().encode('hello');
 const IOVA = 0x70000000n;
-
-function server(profile: '5.15' | '6.1' | '7.2' = '7.2'): Host {
-  const description = builtInHost(DEFAULT_HOST);
-  if (description === undefined) throw new Error('the built-in host is missing');
-  return buildHost(description, { profile });
-}
-
-function refusal(act: () => void): KernelError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof KernelError) return error;
-    throw error;
-  }
-  throw new Error('nothing was refused');
-}
 
 describe('machines on IOMMUFD', () => {
   it('need a kernel that has it', () => {
@@ -35,7 +18,7 @@ describe('machines on IOMMUFD', () => {
   });
 
   it('reach their memory, and give everything back when they end, orderly or not', () => {
-    const host = server();
+    const host = server('7.2');
     const before = host.kernel.allocator.usedFrames;
     for (const end of ['stopMachine', 'killMachine'] as const) {
       host.createMachine('guest', MEMORY, { iommufd: true });
@@ -57,7 +40,7 @@ describe('machines on IOMMUFD', () => {
   });
 
   it('count exactly the pages that a device wrote since the last round (VT-d 3.7, second-level D bits)', () => {
-    const host = server();
+    const host = server('7.2');
     host.createMachine('guest', MEMORY, { iommufd: true });
     host.assign('guest', DRIVE);
     host.startDirtyTracking('guest');
@@ -76,7 +59,7 @@ describe('machines on IOMMUFD', () => {
 
 describe('a virtual IOMMU with nested tables', () => {
   function guest(): Host {
-    const host = server();
+    const host = server('7.2');
     host.createMachine('guest', MEMORY, { virtualIommu: true });
     host.assign('guest', DRIVE);
     return host;
@@ -128,7 +111,7 @@ describe('a virtual IOMMU with nested tables', () => {
   });
 
   it('is refused where it cannot be', () => {
-    const host = server();
+    const host = server('7.2');
     host.createMachine('plain', MEMORY, { iommufd: true });
     host.assign('plain', DRIVE);
     const mapping = { device: DRIVE, iova: IOVA, guestAddress: 0n, lengthBytes: 0x1000n };

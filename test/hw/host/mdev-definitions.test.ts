@@ -1,28 +1,12 @@
 /** Definitions of mediated devices: what mdevctl 1.4 keeps, changes and starts (mdevctl.rst, src/mdev.rs). */
 import { describe, expect, it } from 'vitest';
-import { buildHost, type Host, rebootHost } from '../../../hw/host.ts';
-import { KernelError } from '../../../hw/kernel/errno.ts';
-import { builtInHost, DEFAULT_HOST } from '../../../src/hosts/builtin.ts';
+import { type Host, rebootHost } from '../../../hw/host.ts';
+import type { KernelError } from '../../../hw/kernel/errno.ts';
+import { refusal, server } from '../../support/built-in-server.ts';
 
 const CARD = '0000:83:00.0';
 const PARAMETERS = 'nvidia/vgpu_params';
 const uuid = (number: number): string => `00000000-0000-4000-8000-${number.toString().padStart(12, '0')}`;
-
-function server(profile: '5.15' | '7.2' = '7.2'): Host {
-  const description = builtInHost(DEFAULT_HOST);
-  if (description === undefined) throw new Error('the built-in host is missing');
-  return buildHost(description, { profile });
-}
-
-function refusal(act: () => void): KernelError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof KernelError) return error;
-    throw error;
-  }
-  throw new Error('nothing was refused');
-}
 
 const typesOf = (host: Host, parent = CARD): string[] =>
   host

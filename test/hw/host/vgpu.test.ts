@@ -1,29 +1,12 @@
 /** A graphics card cut into virtual ones: types that exclude each other, pages pinned on use. */
 import { describe, expect, it } from 'vitest';
-import { buildHost, type Host } from '../../../hw/host.ts';
-import { KernelError } from '../../../hw/kernel/errno.ts';
-import { builtInHost, DEFAULT_HOST } from '../../../src/hosts/builtin.ts';
+import type { Host } from '../../../hw/host.ts';
+import { refusal, server } from '../../support/built-in-server.ts';
 
 const CARD = '0000:83:00.0';
 const uuid = (number: number): string => `00000000-0000-4000-8000-${number.toString().padStart(12, '0')}`;
 const HELLO = new TextEncoder().encode('pixels');
 const MEMORY = 64n << 20n;
-
-function server(profile: '5.15' | '6.1' | '7.2'): Host {
-  const description = builtInHost(DEFAULT_HOST);
-  if (description === undefined) throw new Error('the built-in host is missing');
-  return buildHost(description, { profile });
-}
-
-function refusal(act: () => void): KernelError {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof KernelError) return error;
-    throw error;
-  }
-  throw new Error('nothing was refused');
-}
 
 const available = (host: Host): Record<string, number> =>
   Object.fromEntries(
