@@ -1,12 +1,10 @@
 /** How far long work is, for the eye and for the ear. */
 import { type Line, styled } from '../format/line.ts';
-import { counted } from '../format/values.ts';
+import { counted, grouped } from '../format/values.ts';
 import type { Job } from './jobs.ts';
 
 const BAR = 16;
 const SPINNER = ['|', '/', '-', '\\'];
-
-const grouped = (number: number): string => number.toLocaleString('en-US');
 
 /** @param age Milliseconds since it began. */
 export function progressLine(job: Job, age: number): Line {
