@@ -249,7 +249,9 @@ function footLines(console: Console, context: ScreenContext, columns: number, ro
   const lines: string[] = [];
   const job = console.jobs.shown;
   if (job !== undefined)
-    lines.push(paintLine([' ', ...partsOf(progressLine(job, console.jobs.age(job)))], columns, paint));
+    lines.push(
+      paintLine([' ', ...partsOf(progressLine(job, console.jobs.age(job), columns))], columns, paint),
+    );
   if (message !== undefined) {
     const most = rows >= 20 ? 3 : 1;
     const texts = fewLines(message.text, columns - 4, most);

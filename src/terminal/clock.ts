@@ -17,7 +17,7 @@ export const systemClock: Clock = {
 
 /** A clock that stands still until it is told to advance. */
 export class VirtualClock implements Clock {
-  private time = 0;
+  protected time = 0;
   private readonly waiting = new Set<{ readonly at: number; readonly call: () => void }>();
 
   now(): number {
@@ -43,6 +43,6 @@ export class VirtualClock implements Clock {
       this.time = Math.max(this.time, next.at);
       next.call();
     }
-    this.time = end;
+    this.time = Math.max(this.time, end);
   }
 }

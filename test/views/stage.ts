@@ -81,13 +81,19 @@ export function bytesOfKey(key: string): string {
 export class Stage {
   readonly output: StageOutput;
   readonly input = new StageInput();
-  readonly clock = new VirtualClock();
+  readonly clock: VirtualClock;
   readonly workspace: Workspace;
   readonly finished: Promise<void>;
   handle: ConsoleHandle | undefined;
   ended = false;
 
-  constructor(columns: number, rows: number, options: Partial<ConsoleOptions> = {}, workspace?: Workspace) {
+  constructor(
+    columns: number,
+    rows: number,
+    options: Partial<ConsoleOptions> & { readonly clock?: VirtualClock } = {},
+    workspace?: Workspace,
+  ) {
+    this.clock = options.clock ?? new VirtualClock();
     this.output = new StageOutput(columns, rows);
     this.workspace = workspace ?? freshWorkspace();
     this.finished = openConsole(this.workspace, {

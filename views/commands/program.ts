@@ -9,6 +9,7 @@ import {
   nextTheme,
   pageDetail,
   redo,
+  redraw,
   save,
   saveScreen,
   suspend,
@@ -67,8 +68,8 @@ export const programCommands: readonly Command[] = [
   {
     id: 'redraw',
     keys: ['Ctrl-l'],
-    title: 'draw the screen anew',
-    run: (console) => console.terminal.redraw(),
+    title: 'draw the screen anew, with rows read anew',
+    run: redraw,
   },
   {
     id: 'suspend',

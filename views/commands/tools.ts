@@ -51,6 +51,12 @@ export function saveScreen(console: Console): void {
   console.say(`screen saved: ${console.terminal.saveScreen().join(', ')}`);
 }
 
+/** Also reads rows that were given up. */
+export function redraw(console: Console): void {
+  console.lists.refresh();
+  console.terminal.redraw();
+}
+
 export function suspend(console: Console): void {
   console.terminal.suspend((stopped) => {
     if (!stopped) console.warn('nothing here can continue a stopped program: not suspended');

@@ -1,33 +1,32 @@
 /** How far long work is, for the eye and for the ear. */
-import { type Line, styled } from '../format/line.ts';
-import { counted, grouped } from '../format/values.ts';
+import { type Line, type Segment, styled } from '../format/line.ts';
+import { counted } from '../format/values.ts';
 import type { Job } from './jobs.ts';
 
 const BAR = 16;
+/** From this width on there is room for a bar. Columns. */
+const WIDE = 60;
 const SPINNER = ['|', '/', '-', '\\'];
 
-/** @param age Milliseconds since it began. */
-export function progressLine(job: Job, age: number): Line {
+const grouped = (number: number): string => number.toLocaleString('en-US');
+
+/** @param age Milliseconds since it began. @param columns Where they are few the bar goes. */
+export function progressLine(job: Job, age: number, columns: number): Line {
   const { progress, what, noun, cancelling } = job;
   const { done, total } = progress;
-  const seconds = `${(age / 1000).toFixed(1)} s`;
   const known = total !== undefined && total > 0;
-  const filled = known ? Math.round((BAR * Math.min(done, total)) / total) : 0;
-  const sign = known
-    ? [styled('accent', '█'.repeat(filled)), styled('dim', '░'.repeat(BAR - filled))]
-    : [styled('accent', SPINNER[Math.floor(age / 100) % SPINNER.length])];
+  const sign: (string | Segment)[] = [];
+  if (!known) sign.push(styled('accent', SPINNER[Math.floor(age / 100) % SPINNER.length]), ' ');
+  else if (columns >= WIDE) {
+    const filled = Math.round((BAR * Math.min(done, total)) / total);
+    sign.push(styled('accent', '█'.repeat(filled)), styled('dim', '░'.repeat(BAR - filled)), ' ');
+  }
   const count = known ? `: ${grouped(done)} of ${grouped(total)}${noun === '' ? '' : ` ${noun}`}` : '';
-  const stop = cancelling
-    ? []
-    : progress.indivisible === true
-      ? [styled('key', 'Esc'), ' cancels when this piece is done']
-      : [styled('key', 'Esc'), ' cancels'];
-  return [
-    ...sign,
-    ` ${cancelling ? `taking back: ${what}` : what}${count}`,
-    styled('dim', `  ${seconds}  `),
-    ...stop,
-  ];
+  const name = cancelling ? `taking back: ${what}` : what;
+  const elapsed = styled('dim', `  ${(age / 1000).toFixed(1)} s  `);
+  if (cancelling) return [...sign, name, count, elapsed];
+  const stop = progress.indivisible === true ? ' cancels when this piece is done' : ' cancels';
+  return [...sign, name, count, elapsed, styled('key', 'Esc'), stop];
 }
 
 /** Seconds between two announcements of work whose end is not known. */
