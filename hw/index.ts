@@ -13,6 +13,7 @@ export type {
   FunctionDescription,
   HostDescription,
   HostEvent,
+  OtherDeviceDescription,
   UnitDescription,
 } from './host-description.ts';
 export { compareHosts, type HostComparison } from './isolation/compare.ts';

@@ -8,6 +8,7 @@ import { sameNamePath } from '../acpi/name-path.ts';
 import type { HostDescription, OtherDeviceDescription } from '../host-description.ts';
 import type { FormedGroup, GroupFormation } from '../kernel/iommu/grouping-formation.ts';
 import type { GroupingReason } from '../kernel/iommu/grouping-reasons.ts';
+import { MSI_REGION } from '../kernel/iommu/grouping-reserved.ts';
 import type { UnitLookup } from '../kernel/iommu/grouping-units.ts';
 import type { PciDevice } from '../kernel/pci/pci-device.ts';
 import type { PciTopology } from '../kernel/pci/scan.ts';
@@ -49,7 +50,7 @@ export class OtherDevices {
       if (!named.some((name) => sameNamePath(name, path))) continue;
       this.waiting.delete(one);
       this.put(
-        this.formation.allocate(),
+        this.formation.allocate([MSI_REGION]),
         one,
         null,
         `${unit.name} names it (${one.acpiPath}) in a device scope.`,

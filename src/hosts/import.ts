@@ -29,6 +29,7 @@ import { stepsToEvents } from './capture-steps.ts';
 import { formerFunctions, rootBusNumbers } from './former-functions.ts';
 import { type GroupListing, parseGroupListing } from './iommu-groups.ts';
 import { hexOf, importLspci } from './lspci.ts';
+import { loggedNamespaceDevices } from './namespace-devices.ts';
 import { devicesOf, qemuResolver } from './qemu-devices.ts';
 import { qemuUnits } from './qemu-unit.ts';
 import { parseHostDescription } from './schema.ts';
@@ -154,6 +155,8 @@ function fromParts(parts: Parts): ImportedHost {
       ? qemuUnits(parts.qemu, dmar)
       : logged;
   if (units.length > 0) description.units = units;
+  const others = loggedNamespaceDevices(parts.dmesg, dmar);
+  if (others.length > 0) description.otherDevices = others;
   const booted = parts.dmesg !== undefined || parts.qemu !== undefined;
   description.iommu = booted
     ? { state: 'on', because: 'the files of the capture tell how the kernel was started' }

@@ -14,6 +14,7 @@ import {
   writeCapabilities,
 } from './lspci-capabilities.ts';
 import { oneListing } from './lspci-listings.ts';
+import { recordsAsListing } from './lspci-records.ts';
 
 export interface LspciImport {
   readonly functions: FunctionDescription[];
@@ -25,7 +26,7 @@ const DUMP_SIZES: readonly number[] = [64, 256, 4096];
 
 /** Reads lspci output of any layout. Addresses without a domain are in domain 0. */
 export function importLspci(text: string): LspciImport {
-  const { blocks, problems: found } = lspciBlocks(text);
+  const { blocks, problems: found } = lspciBlocks(recordsAsListing(text));
   const problems = [...found];
   const kept = oneListing(blocks, problems);
   const machine = surveyOf(kept);

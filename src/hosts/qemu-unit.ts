@@ -1,12 +1,6 @@
 /** The remapping unit of a QEMU machine, as its command line makes it. */
-import {
-  DmarError,
-  type DmarTable,
-  type QemuUnitOptions,
-  qemuUnit,
-  readDmar,
-  type UnitDescription,
-} from '../../hw/index.ts';
+import { type QemuUnitOptions, qemuUnit, type UnitDescription } from '../../hw/index.ts';
+import { readableTable } from './readable-table.ts';
 
 /** Where QEMU puts its only unit. */
 const UNIT_BASE = 0xfed90000n;
@@ -41,7 +35,7 @@ export function unitOptions(device: string): QemuUnitOptions | undefined {
 export function qemuUnits(commandLine: string, dmar: Uint8Array): UnitDescription[] {
   const devices = [...commandLine.matchAll(/-device\s+'?(intel-iommu[^\s']*)/g)];
   const options = devices.map(([, words]) => unitOptions(words)).find((one) => one !== undefined);
-  const table = readable(dmar);
+  const table = readableTable(dmar);
   if (options === undefined || table === undefined) return [];
   const { cap, ecap } = qemuUnit(options);
   return table.structures.flatMap((one) => {
@@ -55,14 +49,4 @@ export function qemuUnits(commandLine: string, dmar: Uint8Array): UnitDescriptio
       },
     ];
   });
-}
-
-/** A table that can't be read is told of where it is used. */
-function readable(dmar: Uint8Array): DmarTable | undefined {
-  try {
-    return readDmar(dmar);
-  } catch (error) {
-    if (error instanceof DmarError) return undefined;
-    throw error;
-  }
 }

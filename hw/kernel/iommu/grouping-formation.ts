@@ -26,11 +26,14 @@ export interface Coverage {
 export class FormedGroup {
   readonly id: number;
   readonly members: PciDevice[] = [];
+  /** What a member that is not PCI keeps reserved. */
+  readonly reserved: readonly ReservedRegion[];
   /** Set by a write to the group's `type`. */
   chosenType: DefaultType | undefined;
 
-  constructor(id: number) {
+  constructor(id: number, reserved: readonly ReservedRegion[]) {
     this.id = id;
+    this.reserved = reserved;
   }
 }
 
@@ -109,9 +112,9 @@ export class GroupFormation {
   }
 
   /** A group with the lowest free number (also for devices that are not PCI). */
-  allocate(): FormedGroup {
+  allocate(reserved: readonly ReservedRegion[] = []): FormedGroup {
     while (this.byId.has(this.nextFree)) this.nextFree += 1;
-    const group = new FormedGroup(this.nextFree);
+    const group = new FormedGroup(this.nextFree, reserved);
     this.byId.set(group.id, group);
     return group;
   }
@@ -121,7 +124,8 @@ export class GroupFormation {
   }
 
   reservedOf(group: FormedGroup): ReservedRegion[] {
-    return mergeReservedRegions(group.members.flatMap((device) => this.coverage.reservedRegions(device)));
+    const ofMembers = group.members.flatMap((device) => this.coverage.reservedRegions(device));
+    return mergeReservedRegions([...group.reserved, ...ofMembers]);
   }
 
   /** One reason per member. The first member of a larger group is told by what ties the next one to it. */

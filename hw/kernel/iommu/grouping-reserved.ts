@@ -22,7 +22,8 @@ const TYPE_ORDER: Readonly<Record<ReservedType, number>> = {
   'software-msi': 4,
 };
 
-const MSI_REGION: ReservedRegion = {
+/** What every device under a unit keeps reserved, also one that is not PCI. */
+export const MSI_REGION: ReservedRegion = {
   start: MSI_START,
   end: MSI_END,
   type: 'msi',
