@@ -68,6 +68,7 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
     preferences,
     prefer: options.prefer ?? (() => {}),
     noColor: options.noColor === true,
+    colourDepth: options.colourDepth ?? 8,
     ascii: options.ascii === true,
     changed,
     terminal: {

@@ -1,5 +1,6 @@
 /** What the console is put together from, and what it says. */
 import type { Clock } from '../src/terminal/clock.ts';
+import type { ColourDepth } from './colour.ts';
 import type { ConsolePreferences, SessionShelf } from './options.ts';
 
 /** What the console needs of the terminal around it. */
@@ -27,6 +28,7 @@ export interface ConsoleSetup {
   readonly preferences: ConsolePreferences;
   readonly prefer: (change: Partial<ConsolePreferences>) => void;
   readonly noColor: boolean;
+  readonly colourDepth: ColourDepth;
   readonly ascii: boolean;
   /** Something changed: a frame is due. */
   readonly changed: () => void;

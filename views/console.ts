@@ -25,7 +25,7 @@ import { screenOf } from './screens/all.ts';
 import type { Screen, ScreenContext, ScreenId, Section, Subject, WalkTarget } from './screens/screen.ts';
 import { SessionWork } from './session-work.ts';
 import { TextField } from './text-field.ts';
-import { isThemeName, type ThemeName, themes } from './theme.ts';
+import { ThemeChoice } from './theme.ts';
 import { Typing } from './typing.ts';
 import { Jobs } from './work/jobs.ts';
 
@@ -63,7 +63,7 @@ export class Console extends Messages {
   reading: Reading | undefined;
   private readonly typing = new Typing(this);
   private readonly places = new Places();
-  themeName: ThemeName;
+  readonly themes: ThemeChoice;
   mouseOn: boolean;
   private detailKey = '';
   private unsubscribe: () => void;
@@ -79,17 +79,22 @@ export class Console extends Messages {
     this.terminal = setup.terminal;
     this.shelf = setup.shelf;
     this.keymap = new KeyMap(allCommands, setup.preferences.keys);
-    this.themeName = setup.noColor
-      ? 'none'
-      : isThemeName(setup.preferences.theme)
-        ? setup.preferences.theme
-        : 'dark';
+    const { theme, themes } = setup.preferences;
+    this.themes = setup.noColor
+      ? new ThemeChoice(undefined, 'none', 1)
+      : new ThemeChoice(themes, theme, setup.colourDepth);
     this.mouseOn = setup.preferences.mouse === true;
-    this.paint = { theme: themes[this.themeName], ascii: setup.ascii };
+    this.paint = { theme: this.themes.theme, ascii: setup.ascii };
     this.unsubscribe = workspace.subscribe(setup.changed);
-    const notice = [...workspace.notices, ...this.keymap.problems][0];
+    const notices = [...workspace.notices, ...this.preferenceProblems];
     if (workspace.readOnlyReason !== undefined) this.warn(`read-only: ${workspace.readOnlyReason}`);
-    else if (notice !== undefined) this.warn(notice);
+    else if (notices.length > 0)
+      this.warn(`${notices[0]}${notices.length > 1 ? ` (and ${notices.length - 1} more: see ?)` : ''}`);
+  }
+
+  /** What the preferences say that makes no sense, one line each. */
+  get preferenceProblems(): readonly string[] {
+    return [...this.keymap.problems, ...this.themes.problems];
   }
 
   /** The machine as it is now. */

@@ -87,11 +87,17 @@ export class KeyMap {
   nowhere(key: string): string {
     const [command] = this.byKey.get(key) ?? [];
     if (command === undefined) return `${key} does nothing; ? shows the keys`;
-    const where =
-      command.screens?.map((screen) => `screen ${screen}`) ??
-      command.subjects?.map((kind) => `a ${kind}`) ??
-      [];
-    return `${key}: ${command.title}; that is for ${where.join(', ')}`;
+    return `${key}: ${this.elsewhere(command)}`;
+  }
+
+  /** What a command would do, and where it can. */
+  elsewhere(command: Command): string {
+    const kinds = command.subjects?.map((kind) => (/^[aeiou]/.test(kind) ? `an ${kind}` : `a ${kind}`));
+    const where = [
+      ...(kinds === undefined ? [] : [kinds.join(', ')]),
+      ...(command.screens?.map((screen) => `screen ${screen}`) ?? []),
+    ];
+    return `${command.title}; that is for ${where.join(' on ')}`;
   }
 
   /** Commands that apply here and have something to show in the bottom line. */

@@ -5,6 +5,8 @@ import type { InputEvent } from '../src/terminal/input.ts';
 import type { TerminalOutput } from '../src/terminal/screen.ts';
 import type { TerminalInput } from '../src/terminal/terminal.ts';
 import type { Workspace } from '../src/workspace.ts';
+import type { ColourDepth } from './colour.ts';
+import type { OwnTheme } from './theme.ts';
 
 /** A session, a bundled one, or a demo, as the sessions screen lists it. */
 export interface ShelfEntry {
@@ -46,6 +48,8 @@ export interface SessionShelf {
 /** What the operator prefers, kept between runs. */
 export interface ConsolePreferences {
   readonly theme?: string;
+  /** Themes of one's own: `{"mine": {"based": "light", "colours": {"accent": "bold #005f87"}}}`. */
+  readonly themes?: Readonly<Record<string, OwnTheme>>;
   readonly mouse?: boolean;
   readonly tourDone?: boolean;
   /** Keys by command: `{"device.walk": ["T"]}`. */
@@ -59,6 +63,8 @@ export interface ConsoleOptions {
   readonly clock?: Clock;
   readonly ascii?: boolean;
   readonly noColor?: boolean;
+  /** Colours that the terminal shows; default: the table of 256. */
+  readonly colourDepth?: ColourDepth;
   readonly screenReader?: boolean;
   readonly mouse?: boolean;
   readonly preferences?: ConsolePreferences;

@@ -9,12 +9,14 @@ import {
   defineMdev,
   dirtyRound,
   exerciseDma,
+  onOwner,
   release,
   setWalk,
   startOrStop,
   turnBit,
 } from './jobs.ts';
 import { togglePick } from './list-moves.ts';
+import { beginInPalette, beginOn } from './palette.ts';
 import { togglePause } from './tools.ts';
 
 /** An action whose argument `name` is the row's name, for all that are marked. */
@@ -197,6 +199,79 @@ const all: readonly Command[] = [
     title: 'define it, so that it outlives a boot',
     subjects: ['mdev'],
     run: defineMdev,
+  },
+  simple(
+    { id: 'device.bus-reset', keys: ['Ctrl-r'], title: 'reset the bus of the device', subjects: ['device'] },
+    'device.bus-reset',
+    'device',
+  ),
+  {
+    id: 'device.override',
+    keys: ['U'],
+    title: 'driver_override: which driver may bind',
+    subjects: ['device'],
+    run: beginOn('device.override', 'device', 'device'),
+  },
+  {
+    id: 'mdev.modify',
+    keys: ['M'],
+    title: 'change the definition',
+    subjects: ['definition', 'mdev'],
+    run: beginOn('mdev.modify', 'uuid', 'definition', 'mdev'),
+  },
+  simple(
+    { id: 'vm.write', keys: ['W'], title: 'let the guest write to its memory', subjects: ['machine'] },
+    'vm.write',
+    'vm',
+  ),
+  {
+    id: 'vm.guest-map',
+    keys: ['>'],
+    title: 'let the guest map for it (virtual IOMMU)',
+    subjects: ['device', 'mdev'],
+    run: (console) => onOwner(console, 'vm.guest-map'),
+  },
+  {
+    id: 'vm.guest-unmap',
+    keys: ['<'],
+    title: 'let the guest unmap (virtual IOMMU)',
+    subjects: ['device', 'mdev'],
+    run: (console) => onOwner(console, 'vm.guest-unmap'),
+  },
+  simple(
+    { id: 'dirty.stop', keys: ['N'], title: 'stop counting dirty pages', subjects: ['machine'] },
+    'dirty.stop',
+    'vm',
+  ),
+  {
+    id: 'module.load',
+    keys: ['I'],
+    title: 'load a sample mdev driver',
+    run: (console) => act(console, 'module.load', {}),
+  },
+  {
+    id: 'module.unload',
+    keys: ['Ctrl-x'],
+    title: 'unload a sample mdev driver',
+    run: (console) => act(console, 'module.unload', {}),
+  },
+  {
+    id: 'host.boot',
+    keys: ['X'],
+    title: 'boot the host anew, with this or another kernel',
+    run: (console) => act(console, 'host.boot', {}),
+  },
+  {
+    id: 'sysfs.write',
+    keys: ['!'],
+    title: 'write to a file in sysfs',
+    run: (console) => act(console, 'sysfs.write', {}),
+  },
+  {
+    id: 'kernel.call',
+    keys: ['&'],
+    title: 'make a kernel call',
+    run: beginInPalette('kernel.call'),
   },
   {
     id: 'plan.pick',

@@ -1,13 +1,7 @@
-/** Help, palette and tour: what tells the operator what there is. All made from the key map and the action registry. */
-
-import { describeArguments } from '../../src/actions/arguments.ts';
-import { actionNamed, actions } from '../../src/actions/registry.ts';
-import { act } from '../act.ts';
-import { argumentsAtHand } from '../at-hand.ts';
+/** Help and tour: what tells the operator what there is, made from the key map. */
 import type { Console } from '../console.ts';
 import { type Line, styled } from '../format/line.ts';
 import type { Command } from '../keymap.ts';
-import { Palette, type PaletteEntry } from '../overlays/palette.ts';
 import { TextView } from '../overlays/text-view.ts';
 import { screens } from '../screens/all.ts';
 import { tourSteps } from './tour.ts';
@@ -52,60 +46,16 @@ export function helpLines(console: Console, columns: number): Line[] {
   lines.push([styled('title', 'Screens')]);
   for (const screen of screens)
     lines.push(['  ', styled('key', screen.title.padEnd(keyColumns)), ` ${screen.about}`]);
-  lines.push('', [
-    styled(
-      'dim',
-      'Keys are changed in preferences.json of the configuration folder: {"console": {"keys": {"device.walk": ["W"]}}}',
-    ),
-  ]);
-  return lines;
-}
-
-export function openPalette(console: Console): void {
-  const { keymap } = console;
-  const entries: PaletteEntry[] = [
-    ...actions.map((action) => ({
-      name: action.name,
-      title: action.title,
-      keys: '',
-      disabled: console.workspace.disabledReason(action.name, {}),
-    })),
-    ...keymap.commands
-      .filter(
-        (command) => !command.id.startsWith('move.') && !actions.some((action) => action.name === command.id),
-      )
-      .map((command) => ({
-        name: command.id,
-        title: command.title,
-        keys: keymap.keysOf(command).join(' '),
-        disabled: console.applies(command) ? undefined : 'not on this screen or row',
-      })),
-  ];
-  console.push(
-    new Palette({
-      entries,
-      argumentsOf(name) {
-        const action = actions.find((candidate) => candidate.name === name);
-        if (action === undefined) return [];
-        return describeArguments(action.arguments).map((argument) => ({
-          name: argument.name,
-          description: argument.description,
-          candidates: (given) =>
-            argument.choices.length > 0
-              ? argument.choices
-              : (action.candidates?.(console.hostState, argument.name, given as never) ?? []),
-        }));
-      },
-      onRun(name, given) {
-        console.pop();
-        const command = keymap.commands.find((candidate) => candidate.id === name);
-        if (actions.some((action) => action.name === name)) {
-          act(console, name, { ...argumentsAtHand(console, actionNamed(name)), ...given });
-        } else if (command !== undefined) command.run(console);
-      },
-      onCancel: () => console.pop(),
-    }),
+  const { preferenceProblems } = console;
+  lines.push(
+    '',
+    [styled('title', 'Preferences')],
+    ['  ', styled('dim', 'preferences.json in the configuration folder holds keys and themes of your own:')],
+    '  {"console": {"keys": {"device.walk": ["W"]}, "theme": "mine",',
+    '    "themes": {"mine": {"based": "light", "colours": {"accent": "bold #005f87", "selected": "on 153"}}}}}',
+    ...preferenceProblems.map((problem): Line => ['  ', styled('warning', '! '), problem]),
   );
+  return lines;
 }
 
 export function openTour(console: Console): void {

@@ -175,6 +175,14 @@ export function ownerOf(console: Console, name: string): string | undefined {
     .find((machine) => machine.devices.some((device) => device.device === name))?.name;
 }
 
+/** An act of the machine that has the device, on that device. */
+export function onOwner(console: Console, action: string): void {
+  const [device] = console.chosenNames(['device', 'mdev']);
+  const vm = device === undefined ? undefined : ownerOf(console, device);
+  if (vm === undefined) console.warn(`${device ?? 'it'} is assigned to nobody`);
+  else act(console, action, { vm, device });
+}
+
 export function startOrStop(console: Console): void {
   const [name] = console.chosenNames(['machine']);
   const machine = name === undefined ? undefined : console.hostState.machineState(name);

@@ -1,7 +1,8 @@
 /** What concerns the program and the session rather than a row. */
 
 import type { Command } from '../keymap.ts';
-import { openHelp, openPalette, openTour } from './guides.ts';
+import { openHelp, openTour } from './guides.ts';
+import { openPalette } from './palette.ts';
 import { exportText } from './sessions.ts';
 import {
   copyDetail,
@@ -24,7 +25,7 @@ export const programCommands: readonly Command[] = [
     keys: [':'],
     title: 'command palette: every action by its name',
     hint: 'command',
-    run: openPalette,
+    run: (console) => openPalette(console),
   },
   {
     id: 'help',
@@ -61,7 +62,7 @@ export const programCommands: readonly Command[] = [
   {
     id: 'theme',
     keys: ['T'],
-    title: 'next theme (dark, light, 16 colours, none)',
+    title: 'next theme (dark, light, 16 colours, none, own ones)',
     run: nextTheme,
   },
   { id: 'mouse', keys: ['F3'], title: 'mouse on or off', run: toggleMouse },

@@ -1,7 +1,6 @@
 /** What concerns the session, the terminal and what is shown, rather than a row. */
 import type { Console } from '../console.ts';
 import { TextView } from '../overlays/text-view.ts';
-import { isThemeName, themes } from '../theme.ts';
 
 export function toggleRaw(console: Console): void {
   console.raw = !console.raw;
@@ -64,11 +63,11 @@ export function suspend(console: Console): void {
 }
 
 export function nextTheme(console: Console): void {
-  const names = Object.keys(themes).filter(isThemeName);
-  console.themeName = names[(names.indexOf(console.themeName) + 1) % names.length];
-  console.paint = { ...console.paint, theme: themes[console.themeName] };
-  console.prefer({ theme: console.themeName });
-  console.note(`theme ${console.themeName}`);
+  const { themes } = console;
+  themes.next();
+  console.paint = { ...console.paint, theme: themes.theme };
+  console.prefer({ theme: themes.name });
+  console.note(`theme ${themes.name}`);
 }
 
 export function toggleMouse(console: Console): void {

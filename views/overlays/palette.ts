@@ -21,10 +21,13 @@ export interface PaletteEntry {
 export interface PaletteArgument {
   readonly name: string;
   readonly description: string;
+  readonly required: boolean;
   candidates(given: Readonly<Record<string, string>>): readonly string[];
 }
 
 export interface PaletteOptions {
+  /** What stands in it to begin with. */
+  readonly line?: string;
   readonly entries: readonly PaletteEntry[];
   argumentsOf(name: string): readonly PaletteArgument[];
   onRun(name: string, given: Readonly<Record<string, string>>): void;
@@ -42,12 +45,13 @@ interface Suggestion {
 
 export class Palette implements Overlay {
   private readonly options: PaletteOptions;
-  private readonly field = new TextField();
+  private readonly field: TextField;
   private suggestions: readonly Suggestion[] = [];
   private cursor = 0;
 
   constructor(options: PaletteOptions) {
     this.options = options;
+    this.field = new TextField(options.line);
     this.suggest();
   }
 
@@ -128,9 +132,12 @@ export class Palette implements Overlay {
     if (chosen === undefined) return;
     const given: Record<string, string> = {};
     if (exact !== undefined) {
+      // A word without a name is for the first argument that is wanted and has none yet.
+      const wanted = this.options.argumentsOf(exact.name).filter((argument) => argument.required);
       for (const word of rest) {
         const at = word.indexOf('=');
-        if (at > 0) given[word.slice(0, at)] = word.slice(at + 1);
+        const name = at > 0 ? word.slice(0, at) : wanted.find((one) => given[one.name] === undefined)?.name;
+        given[name ?? word] = at > 0 ? word.slice(at + 1) : word;
       }
     }
     this.options.onRun(chosen.name, given);
