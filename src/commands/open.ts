@@ -91,7 +91,7 @@ async function openInTerminal(argv: OpenArguments): Promise<void> {
         input: recorder?.input(process.stdin) ?? process.stdin,
         output: process.stdout,
         sessions: shelf,
-        colourDepth: process.stdout.getColorDepth() as 1 | 4 | 8 | 24,
+        colourDepth: process.stdout.getColorDepth?.() as 1 | 4 | 8 | 24 | undefined,
         program: [process.execPath, ...process.execArgv, process.argv[1]],
         signals: true,
         preferences: preference('console'),
