@@ -135,7 +135,7 @@ export class LinuxKernel {
       trace,
       log: this.log,
       defaultType: systemDefaultType(
-        this.options,
+        this.amd?.cachesNonPresent === true ? { ...this.options, strict: true } : this.options,
         this.lookup?.units.flatMap(({ registers }) => registers ?? []) ?? [],
       ),
       interruptRemapping: this.interruptsRemapped(options),

@@ -80,6 +80,9 @@ class AmdDomain implements DriverDomain {
 }
 
 export class AmdDriver implements IommuDriver {
+  /** QEMU's unit, which this is, keeps entries that are not present (NpCache): the kernel then flushes at each unmap. */
+  readonly cachesNonPresent = true;
+
   readonly name = 'amd-iommu';
   readonly refusesBlockingDirect = false;
   readonly blockingDomain: AmdDomain;

@@ -37,11 +37,19 @@ export function portDriver(): PciDriver {
   );
 }
 
+/** Driver data of e1000e is the kind of board: 82571 is 0. */
+const E1000E_BOARDS = Array.from({ length: 18 }, (_, board) => board);
+
 /** Drivers of devices that the built-in hosts and the captures have. All of them do DMA through the kernel's API. */
 export function nativeDrivers(): PciDriver[] {
   return [
     new PciDriver('e1000', ids(INTEL, 0x100e, 0x100f, 0x1004)),
-    new PciDriver('e1000e', ids(INTEL, 0x10d3, 0x10f5, 0x1502, 0x1503, 0x15b7, 0x15b8, 0x0d4e)),
+    new PciDriver(
+      'e1000e',
+      ids(INTEL, 0x10d3, 0x10f5, 0x1502, 0x1503, 0x15b7, 0x15b8, 0x0d4e),
+      {},
+      { driverData: E1000E_BOARDS },
+    ),
     new PciDriver('igb', ids(INTEL, 0x10c9, 0x1521, 0x1533, 0x1539)),
     new PciDriver('igbvf', ids(INTEL, 0x10ca, 0x1520)),
     new PciDriver('ice', ids(INTEL, 0x1591, 0x1592, 0x1593, 0x159a, 0x159b)),

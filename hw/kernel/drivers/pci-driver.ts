@@ -44,17 +44,20 @@ export class PciDriver implements BusDriver {
   private readonly table: readonly PciId[];
   private readonly operations: PciDriverOperations;
   private readonly dynamic: PciId[] = [];
+  private readonly driverData: readonly number[];
 
+  /** @param options `driverData`: the values in the driver's own table; 0 unless told. */
   constructor(
     name: string,
     table: readonly PciId[],
     operations: PciDriverOperations = {},
-    options: { managesDma?: boolean } = {},
+    options: { managesDma?: boolean; driverData?: readonly number[] } = {},
   ) {
     this.name = name;
     this.table = table;
     this.operations = operations;
     this.managesDma = options.managesDma ?? false;
+    this.driverData = options.driverData ?? [0];
   }
 
   /** pci_match_device: driver_override decides when it is set; else ids written to new_id, then the driver's own. */
@@ -83,13 +86,15 @@ export class PciDriver implements BusDriver {
   /**
    * /sys/bus/pci/drivers/<driver>/new_id: "vendor device [subvendor subdevice class class_mask driver_data]" in hex. The
    * caller then lets the driver core look for devices.
-   * @throws KernelError EINVAL (fewer than two numbers), EEXIST (an id covers it already).
+   * @throws KernelError EINVAL (fewer than two numbers, or driver data that no id of the driver's own table has), EEXIST
+   * (an id covers it already).
    */
   addId(text: string): void {
     const numbers = hexNumbers(text);
     if (numbers.length < 2)
       throw new KernelError('EINVAL', 'new_id syntax', `"${text}": vendor and device in hex`);
-    const [vendor, device, subvendor = ANY, subdevice = ANY, deviceClass = 0, classMask = 0] = numbers;
+    const [vendor, device, subvendor = ANY, subdevice = ANY, deviceClass = 0, classMask = 0, driverData = 0] =
+      numbers;
     if (numbers.length !== 7) {
       const probe = {
         vendorId: vendor,
@@ -101,6 +106,13 @@ export class PciDriver implements BusDriver {
       if (this.matchesIds(probe))
         throw new KernelError('EEXIST', 'id known', `an id of ${this.name} covers ${text.trim()} already`);
     }
+    // A driver without a table of its own (pci-stub) takes any data.
+    if (this.table.length > 0 && !this.driverData.includes(driverData))
+      throw new KernelError(
+        'EINVAL',
+        'driver data',
+        `no id of ${this.name}'s own has driver data 0x${driverData.toString(16)}`,
+      );
     this.dynamic.push({ vendor, device, subvendor, subdevice, class: deviceClass, classMask });
   }
 

@@ -53,6 +53,8 @@ export class VfioPciOperations implements VfioDeviceOperations {
   private readonly hasLowPower: boolean;
   private resets = false;
   private requestListener = false;
+  /** The kind of interrupt (INTX, MSI or MSIX) in use, and its vectors. */
+  private enabledIrqs: { readonly kind: number; readonly vectors: number } | undefined;
   /** The user let it go to sleep (VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY). */
   private asleep = false;
 
@@ -76,6 +78,7 @@ export class VfioPciOperations implements VfioDeviceOperations {
 
   close(): void {
     this.requestListener = false;
+    this.enabledIrqs = undefined;
     this.asleep = false;
     this.command(0, COMMAND_BUS_MASTER);
     if (this.resets) this.logReset();
@@ -109,6 +112,10 @@ export class VfioPciOperations implements VfioDeviceOperations {
     return { flags, count: this.irqCount(index) };
   }
 
+  /**
+   * An event for one interrupt. The first one of a kind enables that kind, even without an event, and as long as it is
+   * enabled the function has no other. @throws KernelError EINVAL
+   */
   setIrq(index: number, start: number, on: boolean): void {
     if (start < 0 || start >= this.irqInfo(index).count)
       throw new KernelError(
@@ -117,6 +124,23 @@ export class VfioPciOperations implements VfioDeviceOperations {
         `${this.pci.name}: interrupt ${start} of kind ${index}`,
       );
     if (index === REQUEST) this.requestListener = on;
+    if (index > MSIX) return;
+    this.enabledIrqs ??= { kind: index, vectors: start + 1 };
+    const { kind, vectors } = this.enabledIrqs;
+    if (kind !== index)
+      throw new KernelError(
+        'EINVAL',
+        'another kind of interrupt',
+        `${this.pci.name} uses interrupts of kind ${kind}`,
+        'close the device, or switch that kind off',
+      );
+    // Vectors of MSI are there from the start; MSI-X gets more as they are asked for.
+    if (index === MSI && on && start >= vectors)
+      throw new KernelError(
+        'EINVAL',
+        'vectors enabled',
+        `${this.pci.name} has ${vectors} MSI vectors enabled`,
+      );
   }
 
   reset(): void {

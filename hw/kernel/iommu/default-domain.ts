@@ -66,7 +66,7 @@ export class DefaultDomains {
     if (driver === undefined || group.defaultDomain === undefined) {
       throw new KernelError('EINVAL', 'group without IOMMU', `Group ${group.id} has no default domain.`);
     }
-    const text = word.trim();
+    const text = word.endsWith('\n') ? word.slice(0, -1) : word;
     if (text !== 'identity' && text !== 'DMA' && text !== 'DMA-FQ' && text !== 'auto') {
       throw new KernelError(
         'EINVAL',

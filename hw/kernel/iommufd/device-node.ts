@@ -37,6 +37,11 @@ export class DeviceNodeFile extends DeviceFile {
     return this.binding !== undefined;
   }
 
+  /** Before it is bound it knows no request but BIND_IOMMUFD, and says EINVAL to all others. */
+  unknownRequest(): 'EINVAL' | 'ENOTTY' {
+    return this.bound ? 'ENOTTY' : 'EINVAL';
+  }
+
   /** The requests of a VFIO device. @throws KernelError EINVAL before the node is bound. */
   override get operations(): VfioDeviceOperations {
     this.requireBound();

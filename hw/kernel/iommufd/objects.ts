@@ -23,6 +23,9 @@ export abstract class IommufdObject {
   /** 1: only the table holds it. */
   users = 1;
 
+  /** False while it is being made: its number is taken, and nobody finds it. */
+  complete = true;
+
   /** Runs once, when the object goes: lets go of what it holds. */
   abstract destroy(): void;
 }
@@ -52,12 +55,13 @@ export class ObjectTable {
   }
 
   find(id: number): IommufdObject | undefined {
-    return this.objects.get(id);
+    const object = this.objects.get(id);
+    return object?.complete === true ? object : undefined;
   }
 
   /** The object of this number and one of these types. @throws KernelError ENOENT */
   get<T extends IommufdObject>(id: number, type: abstract new (...args: never[]) => T, wanted: string): T {
-    const object = this.objects.get(id);
+    const object = this.find(id);
     if (object instanceof type) return object;
     throw new KernelError(
       'ENOENT',
@@ -70,7 +74,7 @@ export class ObjectTable {
 
   /** Takes an object out and destroys it. @throws KernelError ENOENT, EBUSY while something uses it. */
   destroy(id: number): void {
-    const object = this.objects.get(id);
+    const object = this.find(id);
     if (object === undefined)
       throw new KernelError('ENOENT', 'no such object', `object ${id} does not exist in this descriptor`);
     if (object.users !== 1)

@@ -8,9 +8,20 @@ const PAGE = 4096;
 /** First address that is no user space. */
 const USER_END = 2 ** 47;
 
-/** The process's own addresses serve when it is the one that mapped the memory; else the pages are looked up. */
-function isOwn(pages: SharedPages, process: Process | undefined): boolean {
-  return pages.source.kind === 'user' && process !== undefined && process.memory === pages.memory;
+/**
+ * The process's addresses serve when the caller is the process that mapped the memory; and, for bytes of one page, as long
+ * as that process lives. Else the pages are looked up.
+ */
+function throughAddresses(
+  pages: SharedPages,
+  startByte: bigint,
+  length: number,
+  process: Process | undefined,
+): boolean {
+  if (pages.source.kind !== 'user') return false;
+  if (process !== undefined && process.memory === pages.memory) return true;
+  const onePage = startByte >> 12n === (startByte + BigInt(length) - 1n) >> 12n;
+  return onePage && pages.memory.alive;
 }
 
 function userAddress(pages: SharedPages, startByte: bigint, length: number): number {
@@ -51,7 +62,8 @@ export function readPages(
   length: number,
   process: Process | undefined,
 ): Uint8Array {
-  if (isOwn(pages, process)) return pages.memory.read(userAddress(pages, startByte, length), length);
+  if (throughAddresses(pages, startByte, length, process))
+    return pages.memory.read(userAddress(pages, startByte, length), length);
   const result = new Uint8Array(length);
   eachPage(pages, startByte, length, (frame, offset, done, bytes) => {
     const part = pages.memory.pages.memory.read(frame * PAGE + offset, bytes);
@@ -67,7 +79,7 @@ export function writePages(
   data: Uint8Array,
   process: Process | undefined,
 ): void {
-  if (isOwn(pages, process)) {
+  if (throughAddresses(pages, startByte, data.length, process)) {
     pages.memory.write(userAddress(pages, startByte, data.length), data);
     return;
   }

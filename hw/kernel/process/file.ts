@@ -10,6 +10,8 @@ export interface OpenFileObject {
   /** For people and for tests of kind: "vfio container", "vfio group", "vfio device", "iommufd", "file". */
   readonly fileKind: string;
   release(): void;
+  /** What a request gets that is none of its own; ENOTTY unless told. */
+  unknownRequest?(): 'EINVAL' | 'ENOTTY';
 }
 
 /** struct file: an object and the references to it. */

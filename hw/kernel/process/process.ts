@@ -68,7 +68,7 @@ export class Process {
     const object = this.descriptors.file(descriptor).object;
     if (object instanceof type) return object;
     throw new KernelError(
-      otherwise,
+      otherwise === 'ENOTTY' ? (object.unknownRequest?.() ?? otherwise) : otherwise,
       'wrong kind of file',
       `descriptor ${descriptor} is a ${object.fileKind}`,
     );

@@ -2,7 +2,9 @@
 import type { BusName, Device } from '../device.ts';
 import type { BusDriver } from '../drivers/driver-core.ts';
 import { PciDriver } from '../drivers/pci-driver.ts';
+import { KernelError } from '../errno.ts';
 import type { LinuxKernel } from '../kernel.ts';
+import { parseUnsigned } from '../mdev/mdev-core.ts';
 import { directory, link, present, type SysfsDirectory, type SysfsFile, type SysfsNode } from './node.ts';
 import { devicePath } from './paths.ts';
 
@@ -76,7 +78,10 @@ export function busDirectory(kernel: LinuxKernel, bus: BusName): SysfsDirectory 
       rescan:
         bus === 'pci'
           ? writeOnly((text) => {
-              if (!text.startsWith('0')) kernel.rescanPci();
+              const value = parseUnsigned(text);
+              if (value === undefined)
+                throw new KernelError('EINVAL', 'rescan value', `"${text.trim()}" is no number`);
+              if (value !== 0n) kernel.rescanPci();
             })
           : undefined,
     }),

@@ -29,7 +29,7 @@ function groupDirectory(kernel: LinuxKernel, group: IommuGroup): SysfsDirectory 
         kind: 'file',
         read: () => `${group.defaultDomain?.type ?? 'unknown'}\n`,
         write(text) {
-          kernel.iommu.setDefaultType(group, text.trim());
+          kernel.iommu.setDefaultType(group, text);
           return undefined;
         },
       },

@@ -28,6 +28,11 @@ export class Container implements OpenFileObject {
   /** The descriptor is closed. Groups keep the container: mappings live on until the last of them leaves. */
   release(): void {}
 
+  /** The back end knows the rest; without one nothing does. */
+  unknownRequest(): 'EINVAL' | 'ENOTTY' {
+    return this.hasBackend ? 'ENOTTY' : 'EINVAL';
+  }
+
   /** Groups now in it. */
   get groups(): readonly VfioGroup[] {
     return this.members;

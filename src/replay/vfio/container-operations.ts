@@ -1,12 +1,22 @@
 /** Operations on containers and groups. */
-import { KernelError, kernel, type Process } from '../../../hw/index.ts';
+import { iommufd, KernelError, kernel, type Process } from '../../../hw/index.ts';
 import { hex, type OperationCall } from './operation.ts';
 import type { ReplayWorld } from './world.ts';
 
 type Call = OperationCall<Process>;
 type Operations = Readonly<Record<string, (world: ReplayWorld, call: Call) => number | undefined>>;
 
-const { Container, DeviceFile, GroupFile, DirtyFlag, Extension, MapFlag, Request, UnmapFlag } = kernel;
+const {
+  Container,
+  DeviceFile,
+  GroupFile,
+  DirtyFlag,
+  Extension,
+  MapFlag,
+  Request,
+  UnmapFlag,
+  VfioPciOperations,
+} = kernel;
 
 const MAP_FLAGS = { READ: MapFlag.read, WRITE: MapFlag.write, VADDR: MapFlag.vaddr };
 const UNMAP_FLAGS = { DIRTY_BITMAP: UnmapFlag.getDirtyBitmap, ALL: UnmapFlag.all, VADDR: UnmapFlag.vaddr };
@@ -257,14 +267,17 @@ function notTty(): KernelError {
   return new KernelError('ENOTTY', 'unknown request', 'the file does not know this request');
 }
 
-/** A request by its bare number; structures are never given, only null pointers. */
-export function rawRequest(call: Call): number {
+/**
+ * A request by its bare number; structures are never given, only null pointers.
+ * @param withIommufd The kernel has device nodes.
+ */
+export function rawRequest(call: Call, withIommufd: boolean): number {
   const { process, args } = call;
   const { object } = process.descriptors.file(args.symbol('fd'));
   const number = args.number('number');
   if (object instanceof Container) return containerRequest(object, number, args.number('arg'));
   if (object instanceof GroupFile) return groupRequest(object.group, number);
-  if (object instanceof DeviceFile) return deviceRequest(object, number);
+  if (object instanceof DeviceFile) return deviceRequest(object, number, withIommufd);
   throw notTty();
 }
 
@@ -300,19 +313,26 @@ function groupRequest(group: kernel.VfioGroup, number: number): number {
   throw notTty();
 }
 
-function deviceRequest(device: kernel.DeviceFile, number: number): number {
+function deviceRequest(device: kernel.DeviceFile, number: number, withIommufd: boolean): number {
+  if (withIommufd && number === Request.DEVICE_BIND_IOMMUFD) throw fault();
+  const ofNode = [Request.DEVICE_ATTACH_IOMMUFD_PT, Request.DEVICE_DETACH_IOMMUFD_PT];
   if (number === Request.DEVICE_RESET) {
     device.reset();
     return 0;
   }
+  const ofPci = [
+    Request.DEVICE_GET_PCI_HOT_RESET_INFO,
+    Request.DEVICE_PCI_HOT_RESET,
+    Request.DEVICE_IOEVENTFD,
+  ];
   const known: readonly number[] = [
     Request.DEVICE_GET_INFO,
     Request.DEVICE_GET_REGION_INFO,
     Request.DEVICE_GET_IRQ_INFO,
     Request.DEVICE_SET_IRQS,
-    Request.DEVICE_GET_PCI_HOT_RESET_INFO,
-    Request.DEVICE_PCI_HOT_RESET,
     Request.DEVICE_FEATURE,
+    ...(device.operations instanceof VfioPciOperations ? ofPci : []),
+    ...(device instanceof iommufd.DeviceNodeFile ? ofNode : []),
   ];
   if (known.includes(number)) throw fault();
   throw notTty();

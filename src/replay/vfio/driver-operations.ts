@@ -55,11 +55,18 @@ function groupAttribute(world: ReplayWorld, group: kernel.IommuGroup, name: stri
   throw new KernelError('ENOENT', 'no such attribute', `group ${group.id} has no file ${name}`);
 }
 
+/** A write to a file of sysfs: one of nothing never reaches the file's handler. Returns the bytes written. */
+function write(text: string, handler: () => void): number {
+  if (text.length > 0) handler();
+  return text.length;
+}
+
 export const driverOperations: Operations = {
   driver_bind(world, call) {
     const name = nameOf(world, call);
-    world.kernel.drivers.bind('pci', call.args.text('driver') ?? '', name);
-    return name.length;
+    const driver = call.args.text('driver') ?? '';
+    world.kernel.drivers.driver('pci', driver);
+    return write(name, () => world.kernel.drivers.bind('pci', driver, name));
   },
 
   driver_unbind(world, call) {
@@ -69,8 +76,7 @@ export const driverOperations: Operations = {
 
   drivers_probe(world, call) {
     const name = nameOf(world, call);
-    world.kernel.drivers.probeByName('pci', name);
-    return name.length;
+    return write(name, () => world.kernel.drivers.probeByName('pci', name));
   },
 
   read_driver_link(world, call) {
@@ -95,15 +101,16 @@ export const driverOperations: Operations = {
   driver_new_id(world, call) {
     const driver = pciDriverOf(world, call);
     const text = call.args.text('ids') ?? '';
-    driver.addId(text);
-    world.kernel.drivers.attachDriver(driver);
-    return text.length;
+    return write(text, () => {
+      driver.addId(text);
+      world.kernel.drivers.attachDriver(driver);
+    });
   },
 
   driver_remove_id(world, call) {
     const text = call.args.text('ids') ?? '';
-    pciDriverOf(world, call).removeId(text);
-    return text.length;
+    const driver = pciDriverOf(world, call);
+    return write(text, () => driver.removeId(text));
   },
 
   set_drivers_autoprobe(world, { args }) {
@@ -145,7 +152,6 @@ export const driverOperations: Operations = {
     const group = groupOf(world, call);
     if (call.args.text('attr') !== 'type')
       throw new KernelError('EACCES', 'read-only attribute', 'only the type of a group can be written');
-    world.kernel.iommu.setDefaultType(group, data);
-    return data.length;
+    return write(data, () => world.kernel.iommu.setDefaultType(group, data));
   },
 };

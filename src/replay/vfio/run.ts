@@ -47,7 +47,7 @@ function handlerOf(world: ReplayWorld, name: string, call: Call): Handler | unde
   if (special !== undefined && call.process.descriptors.open.includes(descriptor)) {
     if (call.process.descriptors.file(descriptor).object instanceof iommufd.IommufdContext) return special;
   }
-  return name === 'ioctl' ? (_world, of) => rawRequest(of) : operations[name];
+  return name === 'ioctl' ? (of, request) => rawRequest(request, of.iommufd.available) : operations[name];
 }
 
 const BLOCKED: OperationResult = { ret: null, errno: null, out: { state: 'blocked' } };

@@ -156,9 +156,11 @@ export class IommufdSelftest {
     const device = new Device(`iommufd_mock${this.deviceCount++}`, 'platform');
     this.iommu.add(device, flags);
     const selftest = context.objects.add(new MockDevice(() => this.iommu.remove(device)));
+    selftest.complete = false;
     try {
       selftest.bound = bindDevice(context, device, this.iommu);
       const hwpt = selftest.bound.attach(pageTable);
+      selftest.complete = true;
       return { selftest: selftest.id, device: selftest.bound.id, hwpt };
     } catch (error) {
       context.objects.remove(selftest);

@@ -3,10 +3,69 @@
  * DMA; they show how instances are counted: by ports, by the core, by megabytes of video memory.
  */
 import { KernelError } from '../../errno.ts';
+import type { IrqInfo, RegionInfo } from '../../vfio/device.ts';
+import { RegionFlag } from '../../vfio/uapi.ts';
 import type { Mdev, MdevDriver, MdevType } from '../mdev-driver.ts';
 import { VirtualFunction } from './virtual-function.ts';
 
 const CONFIG_REGION = 7;
+const CONFIG_BYTES = 0xff;
+const INTX = 0;
+const MSI = 1;
+const IRQS = 5;
+
+/** A card of mtty: INTx and MSI, of which one is in use at a time. */
+class SerialCard extends VirtualFunction {
+  private irqInUse: number | undefined;
+
+  constructor(ports: number) {
+    const bars: Record<number, number> = ports === 2 ? { 0: 8, 1: 8 } : { 0: 8 };
+    super({ ...bars, [CONFIG_REGION]: CONFIG_BYTES }, { [INTX]: 1, [MSI]: 1 });
+  }
+
+  /** @throws KernelError EINVAL, ENOTTY (a kind it knows of and doesn't have). */
+  override setIrq(index: number, start: number, on: boolean): void {
+    if (index > MSI && index < IRQS)
+      throw new KernelError('ENOTTY', 'interrupt kind', `the card has no interrupts of kind ${index}`);
+    super.setIrq(index, start, on);
+    if (this.irqInUse !== undefined && this.irqInUse !== index)
+      throw new KernelError(
+        'EINVAL',
+        'another kind of interrupt',
+        `the card uses interrupts of kind ${this.irqInUse}`,
+      );
+    this.irqInUse = on ? index : undefined;
+  }
+
+  override close(): void {
+    this.irqInUse = undefined;
+  }
+}
+
+/** A virtual display: video memory that can be mapped, no interrupts. Regions it doesn't have exist with size 0. */
+class Display extends VirtualFunction {
+  private readonly extra: ReadonlyMap<number, RegionInfo>;
+
+  /** @param regions Bytes by index. @param extra Regions behind those of a PCI function. */
+  constructor(regions: Record<number, number>, extra: ReadonlyMap<number, RegionInfo>, regionCount?: number) {
+    super({ ...regions, [CONFIG_REGION]: CONFIG_BYTES }, {}, regionCount);
+    this.extra = extra;
+  }
+
+  override regionInfo(index: number): RegionInfo {
+    const extra = this.extra.get(index);
+    if (extra !== undefined) return extra;
+    const info = super.regionInfo(index);
+    if (info.sizeBytes === 0n) return { ...info, flags: 0 };
+    return index === 0 ? { ...info, flags: info.flags | RegionFlag.mmap } : info;
+  }
+
+  override irqInfo(index: number): IrqInfo {
+    if (index < 0 || index >= IRQS)
+      throw new KernelError('EINVAL', 'interrupt index', `no interrupt kind ${index}`);
+    return { flags: 0, count: 0 };
+  }
+}
 
 interface PortType extends MdevType {
   readonly ports: number;
@@ -33,13 +92,12 @@ export class MttyDriver implements MdevDriver {
     return Math.floor(this.portsLeft / portsOf(type));
   }
 
-  probe(mdev: Mdev): VirtualFunction {
+  probe(mdev: Mdev): SerialCard {
     const ports = portsOf(mdev.type);
     if (this.portsLeft < ports)
       throw new KernelError('ENOSPC', 'no port left', `${ports} ports wanted, ${this.portsLeft} left`);
     this.portsLeft -= ports;
-    const bars: Record<number, number> = ports === 2 ? { 0: 8, 1: 8 } : { 0: 8 };
-    return new VirtualFunction({ ...bars, [CONFIG_REGION]: 0xff }, { 0: 1, 1: 1, 4: 1 });
+    return new SerialCard(ports);
   }
 
   removed(mdev: Mdev): void {
@@ -50,6 +108,9 @@ export class MttyDriver implements MdevDriver {
 function portsOf(type: MdevType): number {
   return (type as PortType).ports;
 }
+
+/** The screen once more, beyond the regions that GET_INFO counts. */
+const MDPY_SCREEN_REGION = 16;
 
 interface DisplayType extends MdevType {
   readonly width: number;
@@ -78,17 +139,22 @@ export class MdpyDriver implements MdevDriver {
     return `virtual display, ${width}x${height} framebuffer`;
   }
 
-  probe(mdev: Mdev): VirtualFunction {
+  probe(mdev: Mdev): Display {
     const { width, height } = mdev.type as DisplayType;
     this.log(`mdpy ${mdev.uuid}: mdpy_init_dev: ${mdev.type.prettyName} (${width}x${height})`);
     const bytes = 2 ** Math.ceil(Math.log2(width * height * 4));
-    return new VirtualFunction({ 0: bytes, [CONFIG_REGION]: 0x100 }, { 0: 1, 1: 1 });
+    const flags = RegionFlag.read | RegionFlag.write | RegionFlag.mmap;
+    const screen = { flags, sizeBytes: BigInt(bytes), offset: BigInt(MDPY_SCREEN_REGION) << 40n };
+    return new Display({ 0: bytes }, new Map([[MDPY_SCREEN_REGION, screen]]));
   }
 
   removed(mdev: Mdev): void {
     this.log(`mdpy ${mdev.uuid}: mdpy_remove`);
   }
 }
+
+/** Behind the regions of a PCI function. */
+const MBOCHS_EDID_REGION = 9;
 
 interface MemoryType extends MdevType {
   readonly megabytes: number;
@@ -120,7 +186,7 @@ export class MbochsDriver implements MdevDriver {
     return `virtual display, ${megabytesOf(type)} MB video memory`;
   }
 
-  probe(mdev: Mdev): VirtualFunction {
+  probe(mdev: Mdev): Display {
     const megabytes = megabytesOf(mdev.type);
     if (this.megabytesLeft < megabytes)
       throw new KernelError(
@@ -132,11 +198,12 @@ export class MbochsDriver implements MdevDriver {
     this.log(
       `mbochs ${mdev.uuid}: mbochs_init_dev: ${mdev.type.prettyName}, ${megabytes} MB, ${megabytes * 256} pages`,
     );
-    // Behind the regions of a PCI function: one for EDID.
-    return new VirtualFunction(
-      { 0: megabytes * 0x100000, 2: 0x1000, [CONFIG_REGION]: 0x100, 9: 0x1000 },
-      { 0: 1, 1: 1 },
-      10,
+    const flags = RegionFlag.read | RegionFlag.write | RegionFlag.capabilities;
+    const edid = { flags, sizeBytes: 0x1000n, offset: BigInt(MBOCHS_EDID_REGION) << 40n };
+    return new Display(
+      { 0: megabytes * 0x100000, 2: 0x1000 },
+      new Map([[MBOCHS_EDID_REGION, edid]]),
+      MBOCHS_EDID_REGION + 1,
     );
   }
 

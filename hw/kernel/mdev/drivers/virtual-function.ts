@@ -46,7 +46,7 @@ export class VirtualFunction implements VfioDeviceOperations {
     return { flags: IrqFlag.eventfd | (index === 0 ? intx : IrqFlag.noResize), count };
   }
 
-  setIrq(index: number, start: number): void {
+  setIrq(index: number, start: number, _on: boolean): void {
     if (start < 0 || start >= this.irqInfo(index).count)
       throw new KernelError('EINVAL', 'interrupt number', `interrupt ${start} of kind ${index}`);
   }
