@@ -8,7 +8,7 @@ import { describeArguments, parseArguments } from '../src/actions/arguments.ts';
 import { actionNamed } from '../src/actions/registry.ts';
 import { toApplicationError } from '../src/errors.ts';
 import type { BatchOutcome } from '../src/workspace.ts';
-import { label } from './at-hand.ts';
+import { labels } from './at-hand.ts';
 import type { Console } from './console.ts';
 import type { Line } from './format/line.ts';
 import { Confirm } from './overlays/confirm.ts';
@@ -115,16 +115,18 @@ function ask(
       ? argument.choices
       : (action.candidates?.(console.hostState, argument.name, given as never) ?? []);
   if (candidates.length > 0) {
-    console.push(
-      new Picker({
-        title: `${action.title}: ${argument.description}`,
-        titles: [argument.name],
-        items: candidates.map((value) => ({ value, cells: [label(console, value)] })),
-        freeText: argument.choices.length === 0,
-        onPick: answered,
-        onCancel: () => console.pop(),
-        onRefused: (reason) => console.warn(reason),
-      }),
+    console.session.begin('looking up what there is', '', labels(console, candidates), (names) =>
+      console.push(
+        new Picker({
+          title: `${action.title}: ${argument.description}`,
+          titles: [argument.name],
+          items: candidates.map((value, at) => ({ value, cells: [names[at]] })),
+          freeText: argument.choices.length === 0,
+          onPick: answered,
+          onCancel: () => console.pop(),
+          onRefused: (reason) => console.warn(reason),
+        }),
+      ),
     );
     return;
   }

@@ -1,4 +1,5 @@
 /** What the row under the cursor already answers, and candidates as a person knows them. */
+import { mapInSteps, type Work } from '../hw/index.ts';
 import type { Action } from '../src/actions/action.ts';
 import { describeArguments } from '../src/actions/arguments.ts';
 import type { Console } from './console.ts';
@@ -25,11 +26,14 @@ export function argumentsAtHand(console: Console, action: Action): Record<string
   return given;
 }
 
-/** A candidate as a person knows it: the name beside the address. */
-export function label(console: Console, value: string): string {
-  const node = console.hostState.device(value);
-  if (node !== undefined) return `${value}  ${node.name ?? node.className}`;
-  const mdev =
-    value.length === 36 ? console.hostState.mdevs().find((candidate) => candidate.uuid === value) : undefined;
-  return mdev === undefined ? value : `${value}  ${mdev.type} on ${mdev.parent}`;
+/** Candidates as a person knows them, the name beside the address; in steps, there may be thousands. */
+export function* labels(console: Console, values: readonly string[]): Work<string[]> {
+  const { hostState } = console;
+  const mdevs = new Map(hostState.mdevs().map((mdev) => [mdev.uuid, mdev]));
+  return yield* mapInSteps(values, (value) => {
+    const node = hostState.device(value);
+    if (node !== undefined) return `${value}  ${node.name ?? node.className}`;
+    const mdev = mdevs.get(value);
+    return mdev === undefined ? value : `${value}  ${mdev.type} on ${mdev.parent}`;
+  });
 }

@@ -34,13 +34,13 @@ export interface SessionShelf {
   copy(name: string, to: string): void;
   /** Writes one to a new file; the path. */
   exportTo(name: string, file: string): string;
-  /** Brings an exported one in; the name it has here. */
-  importFrom(file: string): string;
+  /** Replays an exported one and brings it in; the name it has here. */
+  importing(file: string): Work<string>;
   /** What is in the bin, the last one first. */
   binned(): readonly { readonly name: string; readonly removed: string }[];
   restore(name: string): void;
   /** Replays one; whether it leads to what was recorded, in words too. */
-  verify(name: string): { readonly ok: boolean; readonly said: string };
+  verifying(name: string): Work<{ readonly ok: boolean; readonly said: string }>;
   /** Text that others can read (libvirt XML, a script …), one for each format. */
   exports?(workspace: Workspace): readonly { readonly name: string; text(): string }[];
 }

@@ -33,9 +33,16 @@ export class Typing {
         if (event.key === 'Esc') return this.cancel();
         if (command?.changes === true)
           return console.warn(`not while this goes on: ${job.what}. Esc cancels it.`);
+        if (command?.id.startsWith('go.') === true) {
+          // What waited for the rows of this screen was not meant for another.
+          if (console.jobs.of('act') === undefined) this.waiting = [];
+          return console.handleNow(event);
+        }
       }
     }
-    if (job?.visible === true && this.waiting.length === 0) return console.handleNow(event);
+    // In a list that has no rows yet there is nothing to move in.
+    const moves = this.waiting.length === 0 && console.lists.absence === undefined;
+    if (job?.visible === true && moves) return console.handleNow(event);
     this.waiting.push(event);
   }
 

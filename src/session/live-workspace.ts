@@ -19,7 +19,7 @@ import type {
   WorkspaceInSteps,
 } from '../workspace.ts';
 import type { RecordWithoutNumber } from './record.ts';
-import { checkDigests, type Rebuilt, rebuild, replay } from './replay.ts';
+import { checkDigests, type DigestCheck, type Rebuilt, rebuild, replay } from './replay.ts';
 import type { WorkspaceOptions } from './workspace-options.ts';
 import { WorkspaceState } from './workspace-state.ts';
 
@@ -99,7 +99,7 @@ export class LiveWorkspace extends WorkspaceState implements Workspace {
   }
 
   /** Replays, and holds the host against every digest recorded for an act of this branch. */
-  checkDigests(): { checked: number; problem: string | undefined } {
+  checkDigests(): Work<DigestCheck> {
     return checkDigests(this.options, this.history.applied, this.history.digests);
   }
 

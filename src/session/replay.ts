@@ -1,5 +1,5 @@
 /** Doing the acts of a journal again, on a host as it was before the first. */
-import { Cancelled, finish, type Host, partOf, type Work } from '../../hw/index.ts';
+import { Cancelled, type Host, partOf, type Work } from '../../hw/index.ts';
 import { parseArguments } from '../actions/arguments.ts';
 import { bootCost } from '../actions/cost.ts';
 import { actionNamed } from '../actions/registry.ts';
@@ -73,15 +73,18 @@ export class CommandLog {
   }
 }
 
-/**
- * Replays act by act and holds the host against every digest recorded for an act.
- * @returns how many were met, and the first that was not.
- */
-export function checkDigests(
+/** How many digests were met, and the first that was not. */
+export interface DigestCheck {
+  readonly checked: number;
+  readonly problem: string | undefined;
+}
+
+/** Replays act by act and holds the host against every digest recorded for an act. */
+export function* checkDigests(
   origin: Origin,
   acts: readonly JournalEntry[],
   digests: ReadonlyMap<number, string>,
-): { checked: number; problem: string | undefined } {
+): Work<DigestCheck> {
   let checked = 0;
   let problem: string | undefined;
   const compare: Heard = ({ id: act }, host) => {
@@ -91,6 +94,6 @@ export function checkDigests(
     if (digest === recorded) checked += 1;
     else problem = `after act ${act} the digest is ${digest}, recorded was ${recorded}`;
   };
-  finish(replay(origin, acts, compare));
+  yield* replay(origin, acts, compare);
   return { checked, problem };
 }

@@ -127,9 +127,9 @@ export class Shelf {
   }
 
   /** Brings an exported session in. @returns the name it has here. */
-  importFrom(file: string): string {
+  *importing(file: string): Work<string> {
     this.refuseReadOnly();
-    return importSession(fromHome(file), undefined, new Date(this.options.now())).name;
+    return (yield* importSession(fromHome(file), undefined, new Date(this.options.now()))).name;
   }
 
   /** Names of what is in the bin, the last one first, and when each went there. */
@@ -146,8 +146,8 @@ export class Shelf {
   }
 
   /** Replays it and holds it against the digests recorded on the way. @returns what that came to. */
-  verify(name: string): { readonly ok: boolean; readonly said: string } {
-    const { ok, acts, checked, problem } = verifySession(name);
+  *verifying(name: string): Work<{ readonly ok: boolean; readonly said: string }> {
+    const { ok, acts, checked, problem } = yield* verifySession(name);
     return { ok, said: problem ?? `${acts} acts replay to the same tables, ${checked} recorded digests met` };
   }
 

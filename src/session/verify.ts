@@ -1,6 +1,7 @@
-/** Proves that a session is what it was: replayed twice, and held against every digest recorded on the way. */
+/** Proves that a session is what it was: replayed twice, and held against every digest recorded on the way. In steps. */
+import { Cancelled, type Work } from '../../hw/index.ts';
 import { formatError, formatPlace, toApplicationError } from '../errors.ts';
-import { openWorkspace } from './open-workspace.ts';
+import { openInSteps } from './open-workspace.ts';
 
 export interface Verified {
   readonly name: string;
@@ -14,20 +15,22 @@ export interface Verified {
   readonly unreadable: boolean;
 }
 
-export function verifySession(name: string): Verified {
+export function* verifySession(name: string): Work<Verified> {
   let acts = 0;
   try {
-    const first = openWorkspace({ session: name, readOnly: true, what: 'session verify' });
+    const first = yield* openInSteps({ session: name, readOnly: true, what: 'session verify' });
     acts = first.journal.length;
-    const digest = first.host.digest();
-    const again = openWorkspace({ session: name, readOnly: true, what: 'session verify' });
-    if (again.host.digest() !== digest) {
-      return failed(name, acts, `two replays end in ${digest} and ${again.host.digest()}`);
+    const digest = yield* first.host.digestInSteps();
+    const again = yield* openInSteps({ session: name, readOnly: true, what: 'session verify' });
+    const second = yield* again.host.digestInSteps();
+    if (second !== digest) {
+      return failed(name, acts, `two replays end in ${digest} and ${second}`);
     }
-    const { checked, problem } = first.checkDigests();
+    const { checked, problem } = yield* first.checkDigests();
     if (problem !== undefined) return { ...failed(name, acts, problem), checked };
     return { name, ok: true, acts, checked, digest, problem: null, unreadable: false };
   } catch (thrown) {
+    if (thrown instanceof Cancelled) throw thrown;
     const error = toApplicationError(thrown);
     const said =
       error.place === undefined

@@ -1,10 +1,11 @@
 /** Sessions as a whole: copied, written to one file, brought in from one. */
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { Work } from '../../hw/index.ts';
 import { safetyError } from '../errors.ts';
 import { bundledSession } from './bundled.ts';
 import { decodeWholeSession, encodeWholeSession, type WholeSession } from './document.ts';
-import { openWorkspace } from './open-workspace.ts';
+import { openInSteps } from './open-workspace.ts';
 import { createSession, readSession, sessionExists } from './store.ts';
 
 /** A session of the store or of those bundled. */
@@ -54,14 +55,15 @@ export interface Imported {
   readonly digest: string;
 }
 
-/** Brings an exported session in, once it has been replayed. @param file Path; `-`: standard input. */
-export function importSession(file: string, name: string | undefined, now: Date): Imported {
+/** Brings an exported session in, once it has been replayed; in steps. @param file Path; `-`: standard input. */
+export function* importSession(file: string, name: string | undefined, now: Date): Work<Imported> {
   const session = decodeWholeSession(readFileSync(file === '-' ? 0 : file, 'utf8'), file);
   // Replayed before it is taken in: what does not run is not imported.
-  const digest =
-    file === '-'
-      ? ''
-      : openWorkspace({ session: asPath(file), readOnly: true, what: 'import' }).host.digest();
+  let digest = '';
+  if (file !== '-') {
+    const replayed = yield* openInSteps({ session: asPath(file), readOnly: true, what: 'import' });
+    digest = yield* replayed.host.digestInSteps();
+  }
   const as = name ?? nameFor(session.document.title);
   const { origin, title, tags, notes, version } = session.document;
   createSession(as, { origin, title, tags, notes, records: session.records }, now);

@@ -146,7 +146,7 @@ describe('on disk', () => {
     workspace.close();
     const again = finish(openInSteps({ session: 'real', readOnly: false, what: 'test' }));
     expect(again.journal.map((act) => act.action)).toEqual(['vm.create', 'vm.assign']);
-    expect(again.checkDigests().problem).toBeUndefined();
+    expect(finish(again.checkDigests()).problem).toBeUndefined();
     again.close();
   });
 
@@ -156,7 +156,7 @@ describe('on disk', () => {
     workspace.undo();
     const text = readFileSync(join(home.path, 'sessions', 'a', 'journal'), 'utf8');
     expect(text.trimEnd().split('\n').at(-1)).toContain('digest');
-    expect(workspace.checkDigests()).toEqual({ checked: 1, problem: undefined });
+    expect(finish(workspace.checkDigests())).toEqual({ checked: 1, problem: undefined });
     workspace.close();
   });
 

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { finish } from '../../hw/index.ts';
 import { createSession } from '../../src/session/store.ts';
 import { bundleChild } from './bundle.ts';
 import { ORIGIN, openOnFake, ownHome } from './workspace-on.ts';
@@ -74,7 +75,7 @@ describe('kill -9 at any moment', () => {
         const undone = redoable.findIndex((entry) => entry.id === head);
         if (head !== 0) expect(place > 0 || undone === 0).toBe(true);
         if (place > 0) expect(journal.length - place).toBeLessThanOrEqual(1);
-        expect(workspace.checkDigests().problem).toBeUndefined();
+        expect(finish(workspace.checkDigests()).problem).toBeUndefined();
         head = journal.at(-1)?.id ?? 0;
       } finally {
         workspace.close();

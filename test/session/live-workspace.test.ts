@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { finish } from '../../hw/index.ts';
 import type { LiveWorkspace } from '../../src/session/live-workspace.ts';
 import { inMemory, openOnFake, ownHome } from './workspace-on.ts';
 
@@ -141,7 +142,7 @@ describe('a workspace', () => {
     act(first, 'vm.create', { vm: 'beta' });
     first.close();
     const second = openOnFake('a');
-    expect(second.checkDigests()).toEqual({ checked: 2, problem: undefined });
+    expect(finish(second.checkDigests())).toEqual({ checked: 2, problem: undefined });
     second.close();
   });
 

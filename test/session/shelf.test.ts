@@ -49,10 +49,13 @@ describe('the shelf', () => {
     shelf.close();
     shelf.remove('two');
     expect(shelf.binned()).toEqual([{ name: 'two', removed: '1970-01-01 00:00' }]);
-    expect(shelf.importFrom(file)).toBe('two');
+    expect(finish(shelf.importing(file))).toBe('two');
     expect(() => shelf.restore('two')).toThrow(/two/);
-    expect(shelf.verify('two')).toMatchObject({ ok: true, said: expect.stringContaining('1 acts') });
-    expect(shelf.verify('nowhere').ok).toBe(false);
+    expect(finish(shelf.verifying('two'))).toMatchObject({
+      ok: true,
+      said: expect.stringContaining('1 acts'),
+    });
+    expect(finish(shelf.verifying('nowhere')).ok).toBe(false);
   });
 
   it('changes nothing when it was opened to look', () => {
@@ -65,7 +68,7 @@ describe('the shelf', () => {
       () => shelf.copy('one', 'two'),
       () => shelf.rename('one', 'two'),
       () => shelf.remove('one'),
-      () => shelf.importFrom('/nowhere'),
+      () => finish(shelf.importing('/nowhere')),
       () => shelf.restore('one'),
     ])
       expect(change).toThrow(/read-only/);

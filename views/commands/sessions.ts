@@ -192,8 +192,7 @@ export function importSession(console: Console): void {
       check: (value) => (value === '' ? 'a path' : undefined),
       onAnswer: (file) => {
         console.pop();
-        console.attempt(() => {
-          const name = shelf.importFrom(file);
+        console.session.begin(`bringing ${file} in`, 'acts', shelf.importing(file), (name) => {
           console.lists.refresh();
           console.standOn(`session ${name}`);
           console.say(`${file} is now session ${name}; Enter opens it`);
@@ -234,10 +233,10 @@ export function verifySession(console: Console): void {
   const { shelf } = console;
   const subject = console.subject();
   if (subject?.kind !== 'session' || shelf === undefined) return;
-  console.attempt(() => {
-    const { ok, said } = shelf.verify(subject.name);
-    if (ok) console.say(`${subject.name}: ${said}`);
-    else console.fail(`${subject.name} differs: ${said}`);
+  const { name } = subject;
+  console.session.begin(`verifying ${name}`, 'acts', shelf.verifying(name), ({ ok, said }) => {
+    if (ok) console.say(`${name}: ${said}`);
+    else console.fail(`${name} differs: ${said}`);
   });
 }
 

@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { finish } from '../../../hw/index.ts';
 import { printJson, printText } from '../../output.ts';
 import { openWorkspace } from '../../session/open-workspace.ts';
 import { prefer, preference } from '../../session/preferences.ts';
@@ -89,7 +90,7 @@ export const importOne: CommandModule<object, { file: string; name?: string; jso
       .positional('file', { type: 'string', demandOption: true })
       .positional('name', { type: 'string' }) as never,
   handler: ({ file, name, json }) => {
-    const { name: as, fromVersion, version, digest } = importSession(file, name, new Date());
+    const { name: as, fromVersion, version, digest } = finish(importSession(file, name, new Date()));
     const from = fromVersion < version ? `, from format version ${fromVersion}` : '';
     said(json, `${file} is now session ${as}${from}`, { name: as, fromVersion, digest });
   },

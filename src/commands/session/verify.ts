@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { finish } from '../../../hw/index.ts';
 import { ApplicationError, ExitCode } from '../../errors.ts';
 import { printJson, printText } from '../../output.ts';
 import { bundledSessionNames } from '../../session/bundled.ts';
@@ -14,7 +15,7 @@ export const verify: CommandModule<object, { names?: string[]; json?: boolean }>
       names === undefined || names.length === 0
         ? [...new Set([...sessionNames(), ...bundledSessionNames()])]
         : names;
-    const results = wanted.map(verifySession);
+    const results = wanted.map((name) => finish(verifySession(name)));
     const failed = results.filter((result) => !result.ok);
     if (json) printJson({ ok: failed.length === 0, sessions: results });
     else for (const result of results) printText(lineOf(result));
