@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { allCommands } from '../../views/commands/all.ts';
 import { bytesOfKey, freshWorkspace, Stage } from './stage.ts';
+import { WorkingClock } from './working-clock.ts';
 
 /** Every key of the map but those that end or stop the program or write files, and what one types into prompts. */
 const KEYS: readonly string[] = [
@@ -32,19 +33,25 @@ function generator(seed: number): (below: number) => number {
   };
 }
 
+/** Milliseconds that a look at the clock costs where work takes time: sometimes none, sometimes it is soon shown. */
+const COSTS = [0, 1, 8, 40];
+
 describe.each([
-  [80, 24, 10_000, 1],
-  [120, 40, 2_000, 2],
-  [200, 60, 2_000, 3],
-])('a storm of keys at %ix%i', (columns, rows, count, seed) => {
-  it(`of ${count} keys does no harm`, { timeout: 300_000 }, async () => {
+  [80, 24, 10_000, 1, 'at once'],
+  [120, 40, 2_000, 2, 'at once'],
+  [200, 60, 2_000, 3, 'at once'],
+  [100, 30, 3_000, 4, 'in its time'],
+])('a storm of keys at %ix%i', (columns, rows, count, seed, pace) => {
+  it(`of ${count} keys does no harm, work done ${pace}`, { timeout: 300_000 }, async () => {
     const random = generator(seed);
-    const workspace = freshWorkspace();
-    let stage = new Stage(columns, rows, { mouse: true }, workspace);
+    let workspace = freshWorkspace();
+    const clock = new WorkingClock();
+    let stage = new Stage(columns, rows, { mouse: true, clock }, workspace);
     let done = 0;
     while (done < count) {
       const burst = 1 + random(12);
       let bytes = '';
+      if (pace !== 'at once') clock.cost = COSTS[random(COSTS.length)];
       for (let key = 0; key < burst; key += 1) bytes += bytesOfKey(KEYS[random(KEYS.length)]);
       done += burst;
       stage.input.emit('data', bytes);
@@ -56,8 +63,14 @@ describe.each([
       }
       expect(stage.handle?.lines.length).toBeLessThanOrEqual(stage.output.rows);
       // The palette can quit too.
-      if (stage.ended) stage = new Stage(columns, rows, { mouse: true }, workspace);
+      if (stage.ended) {
+        // What was under way then is gone with its session.
+        if (pace !== 'at once') workspace = freshWorkspace();
+        stage = new Stage(columns, rows, { mouse: true, clock }, workspace);
+      }
     }
+    clock.cost = 0;
+    clock.advance(10_000);
     await stage.screen();
     expect(stage.output.emulator.buffer.active.baseY).toBe(0);
     // The journal alone leads to the same machine.
