@@ -9,7 +9,7 @@ import { PassThrough } from 'node:stream';
 import { render } from 'ink';
 import { plainText } from '../src/terminal/cells.ts';
 import { systemClock } from '../src/terminal/clock.ts';
-import { frameToSvg } from '../src/terminal/frame-svg.ts';
+import { frameToSvg, LIGHT_GROUND } from '../src/terminal/frame-svg.ts';
 import { Terminal } from '../src/terminal/terminal.ts';
 import type { Workspace } from '../src/workspace.ts';
 import { openTour } from './commands/guides.ts';
@@ -122,7 +122,8 @@ export async function openConsole(workspace: Workspace, options: ConsoleOptions)
         const base = join(resolve(options.saveFolder ?? '.'), `vtdeck-screen-${saved}`);
         const { width: columns, rows } = screen;
         writeFileSync(`${base}.txt`, `${screen.lines.map((line) => plainText(line).trimEnd()).join('\n')}\n`);
-        writeFileSync(`${base}.svg`, frameToSvg(screen.lines, { columns, rows, title: 'vtdeck' }));
+        const ground = console.themes.light ? LIGHT_GROUND : {};
+        writeFileSync(`${base}.svg`, frameToSvg(screen.lines, { columns, rows, title: 'vtdeck', ...ground }));
         return [`${base}.txt`, `${base}.svg`];
       },
       setMouse: (on) => terminal.setMouse(on),

@@ -122,6 +122,7 @@ export class ThemeChoice {
   /** What the preferences said that makes no sense, one line each. */
   readonly problems: readonly string[];
   private readonly byName: ReadonlyMap<string, Theme>;
+  private readonly lights = new Set(['light']);
   private current: string;
 
   /**
@@ -136,7 +137,10 @@ export class ThemeChoice {
     const byName = new Map<string, Theme>(THEME_NAMES.map((name) => [name, basis(name)]));
     for (const [name, description] of Object.entries(asRecord(own, 'themes', problems))) {
       if (isThemeName(name)) problems.push(`themes: "${name}" is the name of one that is there already`);
-      else byName.set(name, ownTheme(name, description, basis, depth, problems));
+      else {
+        byName.set(name, ownTheme(name, description, basis, depth, problems));
+        if ((description as OwnTheme | null)?.based === 'light') this.lights.add(name);
+      }
     }
     const named = typeof wanted === 'string' && byName.has(wanted);
     if (wanted !== undefined && !named)
@@ -152,6 +156,11 @@ export class ThemeChoice {
 
   get theme(): Theme {
     return this.byName.get(this.current) ?? themes.none;
+  }
+
+  /** True when it is made for a light ground. */
+  get light(): boolean {
+    return this.lights.has(this.current);
   }
 
   /** Goes to the next one. */

@@ -1,5 +1,5 @@
 /** Frames of a recording as plain text, as a still picture, and as one that moves. */
-import { frameToSvg, svgLine, svgSize } from '../terminal/frame-svg.ts';
+import { frameToSvg, SVG_FONT, svgLine, svgSize } from '../terminal/frame-svg.ts';
 import type { Frame, Recording } from './recording.ts';
 
 /** One frame as text, without blanks at line ends. */
@@ -60,6 +60,6 @@ export function toAnimation(recording: Recording): string {
   const animation = `@keyframes play{${steps.join('')}}.film{animation:play ${total}ms step-end infinite}`;
   return frameToSvg([], options).replace(
     '</svg>',
-    `<style>${animation}</style><defs>${definitions.join('')}</defs><svg width="${width}" height="${height}"><g class="film" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace" font-size="14" xml:space="preserve">${pictures.join('')}</g></svg></svg>`,
+    `<style>${animation}</style><defs>${definitions.join('')}</defs><svg width="${width}" height="${height}"><g class="film" ${SVG_FONT}>${pictures.join('')}</g></svg></svg>`,
   );
 }

@@ -12,8 +12,14 @@ export interface SvgOptions {
 
 const BACKGROUND = '#16181a';
 const FOREGROUND = '#d0d0d0';
-const CELL_WIDTH = 8.4;
+/** For frames that are painted for a light ground. */
+export const LIGHT_GROUND = { background: '#fcfcfc', foreground: '#1c1c1c' };
+/** What most fonts of one width take at this size; text is fitted where the font is another. */
+const CELL_WIDTH = 8.43;
 const LINE_HEIGHT = 18;
+/** Attributes of a group of lines. */
+export const SVG_FONT =
+  'font-family="ui-monospace,SFMono-Regular,Menlo,DejaVu Sans Mono,Liberation Mono,Consolas,monospace" font-size="14" xml:space="preserve"';
 const MARGIN = 10;
 
 /** The 16 colours, as most terminals have them on a dark ground. */
@@ -30,7 +36,7 @@ export function frameToSvg(lines: readonly string[], options: SvgOptions): strin
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
     options.title === undefined ? '' : `<title>${escapeXml(options.title)}</title>`,
     `<rect width="100%" height="100%" rx="6" fill="${background}"/>`,
-    '<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,DejaVu Sans Mono,monospace" font-size="14" xml:space="preserve">',
+    `<g ${SVG_FONT}>`,
   ];
   lines.slice(0, options.rows).forEach((line, row) => {
     parts.push(svgLine(line, row, options));
@@ -56,8 +62,7 @@ export function svgSize(options: SvgOptions): { width: number; height: number; l
 
 interface Run {
   readonly column: number;
-  readonly columns: number;
-  readonly text: string;
+  readonly cells: readonly Cell[];
   readonly style: string;
 }
 
@@ -67,13 +72,85 @@ function runsOf(cells: readonly Cell[]): Run[] {
   for (let at = 1; at <= cells.length; at += 1) {
     if (at < cells.length && cells[at].style === cells[start].style) continue;
     const part = cells.slice(start, at);
-    const text = part.map((cell) => cell.text).join('');
-    if (part.length > 0 && (text.trim() !== '' || cells[start].style !== '')) {
-      runs.push({ column: start, columns: part.length, text, style: cells[start].style });
+    const blank = part.every((cell) => cell.text.trim() === '');
+    if (part.length > 0 && (!blank || cells[start].style !== '')) {
+      runs.push({ column: start, cells: part, style: cells[start].style });
     }
     start = at;
   }
   return runs;
+}
+
+/** Lines of boxes, from the middle of the cell to its edges: up, right, down, left; round ones as they are. */
+const BOX: Readonly<Record<string, string>> = {
+  '─': 'rl',
+  '│': 'ud',
+  '┌': 'rd',
+  '┐': 'dl',
+  '└': 'ur',
+  '┘': 'ul',
+  '╭': 'rd',
+  '╮': 'dl',
+  '╰': 'ur',
+  '╯': 'ul',
+  '├': 'urd',
+  '┤': 'udl',
+  '┬': 'rdl',
+  '┴': 'url',
+  '┼': 'urdl',
+};
+
+const place = (column: number): string => (MARGIN + column * CELL_WIDTH).toFixed(1);
+
+/**
+ * The text of a run. Each word begins at its own cell, so that a font of another width does not shift what follows;
+ * wide characters stand alone, since no font makes them just two cells; lines of boxes are drawn, so that they join.
+ */
+function drawText(run: Run, row: number, attributes: string): string {
+  const pieces: string[] = [];
+  const y = MARGIN + row * LINE_HEIGHT;
+  let word = '';
+  let from = 0;
+  let columns = 0;
+  const close = (): void => {
+    const text = word.trimEnd();
+    if (text !== '') {
+      const width = (columns - (word.length - text.length)) * CELL_WIDTH;
+      const fitted = columns > 1 ? ` textLength="${width.toFixed(1)}" lengthAdjust="spacingAndGlyphs"` : '';
+      pieces.push(`<text x="${place(run.column + from)}" y="${y + 13}"${fitted}>${escapeXml(text)}</text>`);
+    }
+    word = '';
+    columns = 0;
+  };
+  let path = '';
+  run.cells.forEach((cell, at) => {
+    const sides = BOX[cell.text];
+    const wide = run.cells[at + 1]?.text === '';
+    const gap = cell.text === ' ' && (word === '' || word.endsWith(' '));
+    if (sides !== undefined || wide || gap) close();
+    if (sides !== undefined) path += boxPath(sides, run.column + at, y);
+    else if (cell.text !== '' && !gap) {
+      if (word === '') from = at;
+      word += cell.text;
+      columns += wide ? 2 : 1;
+      if (wide) close();
+    }
+  });
+  close();
+  const lines = path === '' ? '' : `<path d="${path}" stroke="currentColor" fill="none"/>`;
+  return pieces.length === 0 && path === '' ? '' : `<g ${attributes}>${lines}${pieces.join('')}</g>`;
+}
+
+function boxPath(sides: string, column: number, top: number): string {
+  const x = MARGIN + (column + 0.5) * CELL_WIDTH;
+  const y = top + LINE_HEIGHT / 2;
+  const ends: Readonly<Record<string, string>> = {
+    u: `V${top}`,
+    d: `V${top + LINE_HEIGHT}`,
+    l: `H${(x - CELL_WIDTH / 2).toFixed(1)}`,
+    r: `H${(x + CELL_WIDTH / 2).toFixed(1)}`,
+  };
+  return [...sides].map((side) => `M${x.toFixed(1)} ${y}${ends[side]}`).join('');
 }
 
 function drawRun(run: Run, row: number, background: string, foreground: string): string {
@@ -97,23 +174,27 @@ function drawRun(run: Run, row: number, background: string, foreground: string):
     else on.add(code);
   }
   if (on.has(7)) [ink, ground] = [ground === '' ? background : ground, ink];
-  const x = (MARGIN + run.column * CELL_WIDTH).toFixed(1);
-  const y = MARGIN + row * LINE_HEIGHT;
-  const width = (run.columns * CELL_WIDTH).toFixed(1);
   const parts: string[] = [];
-  if (ground !== '')
-    parts.push(`<rect x="${x}" y="${y}" width="${width}" height="${LINE_HEIGHT}" fill="${ground}"/>`);
-  if (run.text.trim() !== '') {
-    const attributes = [
-      on.has(1) ? ' font-weight="bold"' : '',
-      on.has(2) ? ' opacity="0.65"' : '',
-      on.has(3) ? ' font-style="italic"' : '',
-      on.has(4) ? ' text-decoration="underline"' : '',
-    ].join('');
+  if (ground !== '') {
+    const width = (run.cells.length * CELL_WIDTH).toFixed(1);
+    const y = MARGIN + row * LINE_HEIGHT;
     parts.push(
-      `<text x="${x}" y="${y + 13}" fill="${ink}" textLength="${width}" lengthAdjust="spacingAndGlyphs"${attributes}>${escapeXml(run.text)}</text>`,
+      `<rect x="${place(run.column)}" y="${y}" width="${width}" height="${LINE_HEIGHT}" fill="${ground}"/>`,
     );
   }
+  if (on.has(4)) {
+    const y = MARGIN + row * LINE_HEIGHT + 16;
+    parts.push(
+      `<path d="M${place(run.column)} ${y}H${place(run.column + run.cells.length)}" stroke="${ink}"/>`,
+    );
+  }
+  const attributes = [
+    `fill="${ink}" color="${ink}"`,
+    on.has(1) ? ' font-weight="bold"' : '',
+    on.has(2) ? ' opacity="0.65"' : '',
+    on.has(3) ? ' font-style="italic"' : '',
+  ].join('');
+  parts.push(drawText(run, row, attributes));
   return parts.join('');
 }
 

@@ -33,6 +33,19 @@ describe('bundled sessions and demos', () => {
     expect(code).toBe(0);
   });
 
+  it('the frames of the documents are made by their tape', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'vtdeck-frames-'));
+    try {
+      const docs = join(import.meta.dirname, '..', '..', 'docs');
+      const { code, stderr } = await vtdeck(['demo', 'play', join(docs, 'frames.tape'), '--out', folder]);
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      expect(readdirSync(folder).sort()).toEqual(readdirSync(join(docs, 'frames')).sort());
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   it('main-job takes under 60 key strokes', async () => {
     const { stdout } = await vtdeck(['demo', 'play', 'main-job', '--json']);
     expect(JSON.parse(stdout).keys).toBeLessThan(60);

@@ -24,14 +24,19 @@ export interface PlacedColumn<Row> {
 
 const GAP = 1;
 const FAIR = 26;
+/** Columns of this priority and above are worth knowing, and no more. */
+const SPARE = 7;
 
 /** Chooses and sizes the columns for a width. */
 export function placeColumns<Row>(columns: readonly Column<Row>[], width: number): PlacedColumn<Row>[] {
   let kept = [...columns];
-  const needed = (): number => kept.reduce((sum, column) => sum + column.width + GAP, -GAP);
-  while (needed() > width && kept.length > 1) {
+  const needed = (open = 0): number =>
+    kept.reduce((sum, column) => sum + Math.max(column.width, column.grows === true ? open : 0) + GAP, -GAP);
+  while (kept.length > 1) {
     const least = kept.reduce((worst, column) => (column.priority >= worst.priority ? column : worst));
-    if (least.priority === 0) break;
+    // What is only worth knowing goes before names are cut short.
+    const spare = least.priority >= SPARE && needed(FAIR) > width;
+    if (least.priority === 0 || !(spare || needed() > width)) break;
     kept = kept.filter((column) => column !== least);
   }
   const widths = new Map(kept.map((column) => [column, column.width]));

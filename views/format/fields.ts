@@ -9,7 +9,11 @@ export function fieldLines(fields: readonly DecodedField[], quiet = false): Line
   const shown = quiet
     ? fields.filter((field) => field.value !== 0n || field.meaning !== undefined)
     : [...fields];
-  const longest = shown.reduce((most, field) => Math.max(most, spoken(field.name).length), 0);
+  // A name that is much longer than the others does not push their values out of a narrow pane.
+  const longest = Math.min(
+    26,
+    shown.reduce((most, field) => Math.max(most, spoken(field.name).length), 0),
+  );
   return shown.map((field) => fieldLine(field, longest));
 }
 
