@@ -151,7 +151,7 @@ function fromParts(parts: Parts): ImportedHost {
   const logged = unitRegisters({ dmesg: parts.dmesg, iommu: parts.iommu });
   const { dmar } = parts.firmware;
   const units =
-    logged.length === 0 && parts.qemu !== undefined && dmar !== undefined
+    logged.length === 0 && isQemuMachine(description) && dmar !== undefined
       ? qemuUnits(parts.qemu, dmar)
       : logged;
   if (units.length > 0) description.units = units;

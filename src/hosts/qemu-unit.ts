@@ -29,24 +29,18 @@ export function unitOptions(device: string): QemuUnitOptions | undefined {
 }
 
 /**
- * CAP and ECAP of the units that a DMAR table lists, on a QEMU machine of this command line: one is real, and where a table
- * of somebody's own lists others, reads there give 0.
+ * CAP and ECAP of the units that a DMAR table lists, on a QEMU machine: one is real, as its command line says where that is
+ * known, and where a table of somebody's own lists others, reads there give 0.
  */
-export function qemuUnits(commandLine: string, dmar: Uint8Array): UnitDescription[] {
-  const devices = [...commandLine.matchAll(/-device\s+'?(intel-iommu[^\s']*)/g)];
+export function qemuUnits(commandLine: string | undefined, dmar: Uint8Array): UnitDescription[] {
+  const devices = [...(commandLine ?? '').matchAll(/-device\s+'?(intel-iommu[^\s']*)/g)];
   const options = devices.map(([, words]) => unitOptions(words)).find((one) => one !== undefined);
-  const table = readableTable(dmar);
-  if (options === undefined || table === undefined) return [];
-  const { cap, ecap } = qemuUnit(options);
-  return table.structures.flatMap((one) => {
+  return (readableTable(dmar)?.structures ?? []).flatMap((one) => {
     if (one.kind !== 'DRHD') return [];
-    const real = one.registerBase === UNIT_BASE;
-    return [
-      {
-        registerBase: `0x${one.registerBase.toString(16)}`,
-        cap: `0x${(real ? cap : 0n).toString(16)}`,
-        ecap: `0x${(real ? ecap : 0n).toString(16)}`,
-      },
-    ];
+    const registerBase = `0x${one.registerBase.toString(16)}`;
+    if (one.registerBase !== UNIT_BASE) return [{ registerBase, cap: '0x0', ecap: '0x0' }];
+    if (options === undefined) return [];
+    const { cap, ecap } = qemuUnit(options);
+    return [{ registerBase, cap: `0x${cap.toString(16)}`, ecap: `0x${ecap.toString(16)}` }];
   });
 }
