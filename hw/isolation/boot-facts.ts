@@ -6,6 +6,7 @@ import type { DeviceScope } from '../acpi/dmar.ts';
 import { ScopeType } from '../acpi/dmar.ts';
 import { writeDmar } from '../acpi/dmar-writer.ts';
 import type { HostDescription } from '../host-description.ts';
+import { isAmdIommu } from '../kernel/pci/acs-quirks.ts';
 import type { PciDevice } from '../kernel/pci/pci-device.ts';
 import type { PciAddress } from '../pci/address.ts';
 import { acsNeverRequested, outsideEveryIommu } from './coverage.ts';
@@ -40,7 +41,9 @@ export function bootFacts(description: HostDescription): BootFacts {
   );
   const state = description.iommu?.state;
   const wasOff = state === 'unknown' && acsNeverRequested(description, topology) !== undefined;
-  const assumed = description.dmar === undefined && (state === 'unknown' || state === 'assumed');
+  // On an AMD machine no DMAR is missed: what tells of its IOMMU is not in the source.
+  const untold = state === 'unknown' || state === 'assumed' || topology.devices.some(isAmdIommu);
+  const assumed = description.dmar === undefined && state !== 'off' && untold;
   return {
     description: assumed ? { ...description, dmar: assumedTable(topology.devices) } : description,
     listed,

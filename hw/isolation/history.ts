@@ -25,6 +25,8 @@ class Replay {
   private readonly absent = new Set<PciDevice>();
   /** Taken out through sysfs: a rescan brings them back. */
   private readonly removed = new Set<PciDevice>();
+  /** Whose drivers were unbound; what comes back is bound again. */
+  private readonly unbound = new Set<PciDevice>();
 
   constructor(machine: ScannedMachine, formation: GroupFormation) {
     this.machine = machine;
@@ -114,6 +116,7 @@ class Replay {
       list.push(...list.splice(list.indexOf(device), 1));
       this.absent.delete(device);
       this.removed.delete(device);
+      this.unbound.delete(device);
       this.formation.add(device);
     }
     for (const device of [...list]) {
@@ -131,10 +134,11 @@ class Replay {
       typeof of === 'number' ? this.formation.groups.find((one) => one.id === of) : this.groupOf(of);
     if (group === undefined) return;
     const toLazy = type === 'DMA-FQ' && this.formation.typeOf(group) === 'DMA';
-    const inUse = group.members.some((member) =>
-      usesKernelDma(this.machine.described.get(member.name)?.driver),
+    if (unbound) for (const member of group.members) this.unbound.add(member);
+    const inUse = group.members.some(
+      (member) => !this.unbound.has(member) && usesKernelDma(this.machine.described.get(member.name)?.driver),
     );
-    if (inUse && !unbound && !toLazy) return;
+    if (inUse && !toLazy) return;
     if (type === 'auto') group.chosenType = undefined;
     else if (type === 'DMA' || type === 'DMA-FQ' || type === 'identity') group.chosenType = type;
   }
