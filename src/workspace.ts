@@ -83,6 +83,8 @@ export interface WorkspaceInSteps {
   switchBranch(name: string): Work<Outcome>;
   travel(to: number | undefined): Work<Outcome>;
   save(): Work<Outcome>;
+  /** Stopped, it closes without a snapshot. */
+  close(): Work<void>;
 }
 
 export interface Workspace {

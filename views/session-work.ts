@@ -93,9 +93,15 @@ export class SessionWork {
   /** Another session in place of this one, which is then closed. */
   open(name: string, opening: Work<Workspace>): void {
     const { console } = this;
-    this.begin(`opening ${name}`, 'acts', opening, (next) => {
+    this.begin(`opening ${name}`, 'acts', inPlaceOf(console.workspace, opening), (next) => {
       this.batch = undefined;
       console.enter(next);
     });
   }
+}
+
+function* inPlaceOf(old: Workspace, opening: Work<Workspace>): Work<Workspace> {
+  const next = yield* opening;
+  yield* old.inSteps.close();
+  return next;
 }

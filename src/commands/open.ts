@@ -4,9 +4,10 @@ import type { ProfileName } from '../../hw/index.ts';
 import type { Mount } from '../demo/player.ts';
 import { usageError } from '../errors.ts';
 import { printError } from '../output.ts';
-import { launch } from '../session/launch.ts';
+import { type Follow, launch } from '../session/launch.ts';
 import { prefer, preference } from '../session/preferences.ts';
 import { Shelf } from '../session/shelf.ts';
+import { follow } from '../terminal/follow.ts';
 
 interface OpenArguments {
   session?: string;
@@ -81,7 +82,13 @@ async function open(argv: OpenArguments): Promise<void> {
 async function openInTerminal(argv: OpenArguments): Promise<void> {
   const shelf = new Shelf({ now: Date.now, readOnly: argv['read-only'] === true });
   try {
-    const workspace = await launch(requestOf(argv, Date.now), shelf);
+    const following: Follow = (work, what) =>
+      follow(work, {
+        what,
+        once: argv['screen-reader'] === true,
+        write: (text) => process.stdout.write(text),
+      });
+    const workspace = await launch(requestOf(argv, Date.now), shelf, following);
     const { openConsole } = await import('../../views/App.tsx');
     const recorder =
       argv.record === undefined ? undefined : await startRecording(argv.record, shelf, workspace.sessionName);
@@ -100,6 +107,8 @@ async function openInTerminal(argv: OpenArguments): Promise<void> {
     } finally {
       recorder?.finish();
     }
+    const last = shelf.latest ?? workspace;
+    await following(last.inSteps.close(), `saving ${last.sessionName}`);
     workspace.close();
   } finally {
     for (const notice of shelf.close()) printError(`vtdeck: ${notice}`);

@@ -1,9 +1,9 @@
 /** Which session the console opens, and how, from what the command line says. */
-import type { ProfileName } from '../../hw/index.ts';
+import { finish, type ProfileName, type Work } from '../../hw/index.ts';
 import { ApplicationError, ExitCode } from '../errors.ts';
 import type { Workspace } from '../workspace.ts';
 import { bundledSession } from './bundled.ts';
-import { FIRST_SESSION, openWorkspace } from './open-workspace.ts';
+import { FIRST_SESSION, openInSteps } from './open-workspace.ts';
 import { originOf } from './origin.ts';
 import { preference } from './preferences.ts';
 import type { Shelf } from './shelf.ts';
@@ -19,11 +19,18 @@ export interface LaunchRequest {
   readonly now: () => number;
 }
 
+/** Does the work of opening, to its end or until it is stopped. */
+export type Follow = <Result>(work: Work<Result>, what: string) => Promise<Result>;
+
 /** @throws ApplicationError */
-export async function launch(request: LaunchRequest, shelf: Shelf): Promise<Workspace> {
+export async function launch(
+  request: LaunchRequest,
+  shelf: Shelf,
+  follow: Follow = async (work) => finish(work),
+): Promise<Workspace> {
   const { session, host, profile, now } = request;
   if (session !== undefined && /\/|\.json$/.test(session)) {
-    return openWorkspace({ session, readOnly: true, what: 'console', now });
+    return follow(openInSteps({ session, readOnly: true, what: 'console', now }), `opening ${session}`);
   }
   const name =
     session ?? (host === undefined ? (lastSession() ?? FIRST_SESSION) : undefined) ?? nameOf(host as string);
@@ -40,7 +47,7 @@ export async function launch(request: LaunchRequest, shelf: Shelf): Promise<Work
   ) {
     createSession(name, { origin: await originOf(host, profile) }, new Date(now()));
   }
-  return shelf.open(name);
+  return follow(shelf.opening(name), `opening ${name}`);
 }
 
 /** The session open before, if it is still there. */

@@ -44,6 +44,7 @@ export class LiveWorkspace extends WorkspaceState implements Workspace {
       switchBranch: (name) => this.switchingTo(name),
       travel: (to) => this.travelling(to),
       save: () => this.saving(),
+      close: () => this.closing(),
     };
   }
 

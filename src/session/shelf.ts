@@ -2,7 +2,7 @@
 
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { Cancelled, finish, type Work } from '../../hw/index.ts';
+import { Cancelled, type Work } from '../../hw/index.ts';
 import type { Chance } from '../actions/action.ts';
 import { ApplicationError, ExitCode } from '../errors.ts';
 import { exportTexts } from '../export/for-console.ts';
@@ -66,11 +66,7 @@ export class Shelf {
     ];
   }
 
-  open(name: string): Workspace {
-    return finish(this.opening(name));
-  }
-
-  /** The same in steps; stopped, nothing is open. */
+  /** Opens one in steps; stopped, nothing is open. */
   *opening(name: string): Work<Workspace> {
     const { now, chance, readOnly } = this.options;
     const workspace = yield* openInSteps({ session: name, readOnly, what: 'console', now, chance });

@@ -110,13 +110,18 @@ export abstract class WorkspaceState {
   }
 
   close(): void {
+    finish(this.closing());
+  }
+
+  /** The same in steps; stopped, it is closed without a snapshot: the journal has all acts. */
+  protected *closing(): Work<void> {
     if (this.closed) return;
     this.closed = true;
     try {
-      if (!this.readOnly && !this.underWay && this.unsavedActs > 0) finish(this.checkpoint());
+      if (!this.readOnly && !this.underWay && this.unsavedActs > 0) yield* this.checkpoint();
     } catch (thrown) {
-      // The acts are in the journal: a snapshot that can't be written now is written at a later closing.
-      this.said.push(toApplicationError(thrown).message);
+      // A snapshot that can't be written now is written at a later closing.
+      if (!(thrown instanceof Cancelled)) this.said.push(toApplicationError(thrown).message);
     }
     try {
       this.options.sink?.close();

@@ -1,5 +1,6 @@
 /** The built program in a pseudo-terminal, from start to end. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { plainText } from '../../src/terminal/cells.ts';
 import { command, Home, missing, Running } from './pseudo-terminal.ts';
@@ -120,6 +121,35 @@ describe.skipIf(missing !== undefined)(title, { timeout: 120_000 }, () => {
     await closed(shell);
   });
 
+  it('shows how far a long replay is, and Esc cancels it without a trace', async () => {
+    const acts = join(home.path, 'acts');
+    const card = '0000:27:00.0';
+    writeFileSync(
+      acts,
+      [
+        'vm.create vm=alpha memory=64M',
+        `vm.assign vm=alpha device=${card}`,
+        `device.workload device=${card} transfers=40000`,
+        'vm.create vm=beta memory=4M',
+      ].join('\n'),
+    );
+    expect((await command(home, 'run', acts, '--session', 'long')).code).toBe(0);
+    const console = new Running(['open', 'long'], { home });
+    running = console;
+    await console.shows('Welcome to vtdeck');
+    console.type('s');
+    await console.shows((screen) => !screen.includes('Welcome') && screen.includes('Topology'));
+    console.type('z');
+    await console.shows(/undoing: \d of 3 acts.*Esc cancels/);
+    console.type('j');
+    await console.shows((screen) => screen.split('\n')[4].startsWith('>'));
+    console.type('\u001b');
+    await console.shows('cancelled: undoing; everything is as it was before');
+    console.type('q');
+    expect(await closed(console)).toBe(0);
+    expect((await command(home, 'session', 'show', 'long')).output).toContain('beta');
+  });
+
   it('follows the size of the window at any moment', async () => {
     const console = await open({ columns: 120, rows: 40 });
     for (const [columns, rows] of [
@@ -213,7 +243,6 @@ describe.skipIf(missing !== undefined)(title, { timeout: 120_000 }, () => {
     console.type('\u0013');
     await console.shows('screen saved');
     const { readFileSync } = await import('node:fs');
-    const { join } = await import('node:path');
     expect(readFileSync(join(home.path, 'vtdeck-screen-1.txt'), 'utf8')).toContain('[1 Topo');
     expect(readFileSync(join(home.path, 'vtdeck-screen-1.svg'), 'utf8')).toMatch(/^<svg .*<\/svg>\s*$/s);
   });

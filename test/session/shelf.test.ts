@@ -43,7 +43,7 @@ describe('the shelf', () => {
     const digest = one.host.digest();
     shelf.copy('one', 'two'); // also of one that is open
     expect(() => shelf.copy('one', 'two')).toThrow(/two/);
-    expect(shelf.open('two').host.digest()).toBe(digest);
+    expect(finish(shelf.opening('two')).host.digest()).toBe(digest);
     const file = shelf.exportTo('two', join(process.env.VTDECK_HOME as string, 'two.json'));
     expect(() => shelf.exportTo('one', file)).toThrow(/is there already/);
     shelf.close();
