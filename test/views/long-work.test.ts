@@ -353,7 +353,7 @@ describe('an act', () => {
 
   it('that one piece makes long is announced before the piece, and a cancellation meanwhile takes it back', async () => {
     const workspace = freshWorkspace();
-    workspace.dispatch('vm.create', { vm: 'big', memory: '2G' });
+    workspace.dispatch('vm.create', { vm: 'big', memory: '4G' });
     const digest = workspace.host.digest();
     const { stage } = await slow(workspace);
     press(stage, ':', ...`vm.assign vm=big device=${CARD}`, 'Enter');

@@ -11,11 +11,16 @@ const isAction = (name: string): boolean => actions.some((action) => action.name
 
 /** @param line What stands in it to begin with. */
 export function openPalette(console: Console, line = ''): void {
+  const known = new Map<string, readonly PaletteArgument[]>();
   console.push(
     new Palette({
       line,
       entries: entriesOf(console),
-      argumentsOf: (name) => (isAction(name) ? argumentsOf(console, name) : []),
+      argumentsOf(name) {
+        const made = known.get(name) ?? (isAction(name) ? argumentsOf(console, name) : []);
+        known.set(name, made);
+        return made;
+      },
       onRun(name, given) {
         console.pop();
         if (isAction(name))
@@ -76,6 +81,8 @@ function entriesOf(console: Console): PaletteEntry[] {
 
 function argumentsOf(console: Console, name: string): PaletteArgument[] {
   const action = actionNamed(name);
+  // On a large host a list of candidates is long: it is made once, not at each letter.
+  const made = new Map<string, readonly string[]>();
   return describeArguments(action.arguments).map((argument) => ({
     name: argument.name,
     description: argument.description,
@@ -83,7 +90,12 @@ function argumentsOf(console: Console, name: string): PaletteArgument[] {
     candidates(given) {
       if (argument.choices.length > 0) return argument.choices;
       if (argument.kind === 'yes-no') return ['yes', 'no'];
-      return action.candidates?.(console.hostState, argument.name, given as never) ?? [];
+      const key = JSON.stringify([argument.name, given]);
+      const known = made.get(key);
+      if (known !== undefined) return known;
+      const candidates = action.candidates?.(console.hostState, argument.name, given as never) ?? [];
+      made.set(key, candidates);
+      return candidates;
     },
   }));
 }
