@@ -79,15 +79,12 @@ export class History {
         return;
       case 'plug':
         this.putBack(event.device);
-        kernel.rescanPci();
+        rescanBusOf(kernel, event.device);
         return;
-      case 'rescan': {
-        const at = event.bus === undefined ? undefined : parsePciAddress(`${event.bus}:00.0`);
-        const bus = at === undefined ? undefined : kernel.topology.bus(at.segment, at.bus);
+      case 'rescan':
         if (event.bus === undefined) kernel.rescanPci();
-        else if (bus !== undefined) kernel.rescanPci([bus]);
+        else rescanBusOf(kernel, `${event.bus}:00.0`);
         return;
-      }
       case 'group-type': {
         const group = groupNamed(kernel, event.device);
         if (group === undefined) return;
@@ -141,6 +138,12 @@ export class History {
     const at = parsePciAddress(name);
     return at === undefined ? undefined : this.hardware.pci.find(at);
   }
+}
+
+function rescanBusOf(kernel: LinuxKernel, name: string): void {
+  const at = parsePciAddress(name);
+  const bus = at === undefined ? undefined : kernel.topology.bus(at.segment, at.bus);
+  if (bus !== undefined) kernel.rescanPci([bus]);
 }
 
 function groupNamed(kernel: LinuxKernel, name: string | number): Group | undefined {

@@ -41,6 +41,14 @@ describe('rescan', () => {
   });
 });
 
+describe('hot plug', () => {
+  it('finds what is plugged in and nothing that was removed through sysfs', () => {
+    const machine = [port('00:01.0', 1), port('00:02.0', 2), endpoint('01:00.0'), endpoint('02:00.0')];
+    const events = [removed('01:00.0'), { kind: 'plug', device: '0000:02:00.0' } as const];
+    expect(groups(machine, events)).toBe('00:01.0 | 00:02.0 | 02:00.0');
+  });
+});
+
 describe('virtual functions', () => {
   const virtual = (at: string): FunctionPlan => ({ at, port: 0, vendor: 0xffff, device: 0xffff });
   const machine = [
