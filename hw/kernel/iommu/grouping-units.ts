@@ -153,9 +153,7 @@ export class UnitLookup {
           ]
         : [],
     );
-    return this.reserved
-      .filter((one) => one.structure.segment === device.bus.segment && covers(one.devices, device))
-      .map((one) => one.structure);
+    return this.reserved.filter((one) => covers(one.devices, device)).map((one) => one.structure);
   }
 
   /** True when one of the scopes names this very device. */
@@ -181,14 +179,16 @@ export class UnitLookup {
   }
 }
 
-/** A scope device itself, or a device on a bus behind it (is_downstream_to_pci_bridge). */
+/**
+ * A scope device itself, or a device on a bus behind it (is_downstream_to_pci_bridge). Linux compares bus numbers only: the
+ * RMRR of a bridge also reserves for buses of the same numbers in other segments.
+ */
 function covers(scopeDevices: readonly PciDevice[], device: PciDevice): boolean {
   for (const named of scopeDevices) {
     if (named === device) return true;
     const behind = named.subordinate;
     if (
       behind !== undefined &&
-      behind.segment === device.bus.segment &&
       device.bus.number >= behind.number &&
       device.bus.number <= behind.lastNumber
     ) {

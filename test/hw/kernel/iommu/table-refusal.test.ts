@@ -30,7 +30,7 @@ const unit = (scopes: readonly DeviceScope[], more: object = {}): DmarStructure 
 });
 const everything = unit([], { includeAll: true });
 
-function report(structures: readonly DmarStructure[], hostAddressWidth = 46) {
+function report(structures: readonly DmarStructure[], hostAddressWidth = 46, plans = PLANS) {
   const bytes = writeDmar({
     revision: 1,
     oemId: 'TEST',
@@ -46,7 +46,7 @@ function report(structures: readonly DmarStructure[], hostAddressWidth = 46) {
     warnings: [],
   });
   const dmar = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return groupsOf(machineOf(PLANS, { iommu: { state: 'on', because: 'test' }, dmar }));
+  return groupsOf(machineOf(plans, { iommu: { state: 'on', because: 'test' }, dmar }));
 }
 
 const members = (structures: readonly DmarStructure[]): string[] =>
@@ -117,6 +117,23 @@ describe('a DMAR table that Linux gives up leaves every device without a group',
     ['an absent device is nobody’s mistake', [everything, memory([scope(2, 9)])]],
   ])('but not: %s', (_what, structures) => {
     expect(members(structures)).toEqual(PLANS.map((plan) => `0000:${plan.at}`));
+  });
+});
+
+describe('reserved memory', () => {
+  it('of a bridge is that of the same bus numbers in every segment (is_downstream_to_pci_bridge)', () => {
+    const plans = [...PLANS, { at: '0001:01:00.0' }, { at: '0001:02:00.0' }];
+    const structures = [
+      everything,
+      unit([], { includeAll: true, segment: 1, registerBase: 0xfed91000n }),
+      { kind: 'RMRR', segment: 0, base: 0x1000n, limit: 0x1fffn, scopes: [scope(2, 2)] } as const,
+    ];
+    const reserving = report(structures, 46, plans).groups.filter((group) => group.reserved.length > 1);
+    expect(reserving.map((group) => group.devices)).toEqual([
+      ['0000:00:02.0'],
+      ['0000:01:00.0'],
+      ['0001:01:00.0'],
+    ]);
   });
 });
 
