@@ -114,6 +114,7 @@ function fromTable(
     registers: (base) => known.get(base),
     graphicsOff: options.graphicsOff,
     scalableMode: options.scalableMode,
+    passThrough: options.passThrough,
   });
   const active = lookup.units.filter((unit) => unit.ignored === undefined);
   const system = systemDefaultType(

@@ -274,6 +274,7 @@ export class LinuxKernel {
       },
       graphicsOff: this.options.graphicsOff,
       scalableMode: this.options.scalableMode,
+      passThrough: this.options.passThrough,
     });
     if (lookup.refused === undefined) return lookup;
     this.log.write(`DMAR: ${lookup.refused}`);

@@ -48,9 +48,10 @@ export class DefaultDomains {
     if (domain === undefined || domain.type === 'identity' || domain.type === 'blocked') return;
     for (const { start, end, type } of driver.reservedRegions(device)) {
       if (type !== 'direct' && type !== 'direct-relaxable') continue;
-      const first = Number(start >> 12n);
-      const last = Number(end >> 12n);
-      for (let page = first; page <= last; page += 1) {
+      // Both ends are rounded up.
+      const first = Number((start + 0xfffn) >> 12n);
+      const beyond = Number((end + 0x1000n) >> 12n);
+      for (let page = first; page < beyond; page += 1) {
         if (domain.iovaToFrame(page as Page) !== undefined) continue;
         domain.map(page as Page, page as number as Frame, 1, IommuProt.read | IommuProt.write);
       }

@@ -21,6 +21,8 @@ const FIRST_LEVEL = 47n;
 
 /** CAP bits 12:8: second-level address widths, 30 bits and 9 more for each. */
 const SAGAW_SHIFT = 8n;
+/** CAP bits 21:16: the width of an address, less one. */
+const GUEST_WIDTH_SHIFT = 16n;
 /** CAP bit 60: first-level tables may have five levels. */
 const FIVE_LEVEL = 60n;
 const FOUR_LEVELS = 0b0100n;
@@ -52,9 +54,25 @@ export function unusableWidths(registers: UnitRegisters, scalableMode: boolean):
     : undefined;
 }
 
+/**
+ * Bits of an address that a new domain of the unit translates (compute_vasz_lg2_fs, compute_vasz_lg2_ss). First-level tables
+ * extend the sign, which leaves half of it to low addresses.
+ */
+export function translatedBits(registers: UnitRegisters, scalableMode: boolean): number {
+  const { cap } = registers;
+  const guestWidth = Number((cap >> GUEST_WIDTH_SHIFT) & 0x3fn) + 1;
+  if (firstLevelByDefault(registers, scalableMode)) {
+    return Math.min(guestWidth > 48 && bit(cap, FIVE_LEVEL) ? 57 : 48, guestWidth) - 1;
+  }
+  const widths = (cap >> SAGAW_SHIFT) & 0x1fn;
+  if (guestWidth > 48 && widths >= FIVE_LEVELS) return Math.min(57, guestWidth);
+  if (guestWidth > 39 && widths >= FOUR_LEVELS) return Math.min(48, guestWidth);
+  return Math.min(39, guestWidth);
+}
+
 /** first_level_by_default: what a new domain of this unit uses. */
-function firstLevelByDefault(registers: UnitRegisters, options: IommuOptions): boolean {
-  if (!options.scalableMode || !bit(registers.ecap, SCALABLE_MODE)) return false;
+function firstLevelByDefault(registers: UnitRegisters, scalableMode: boolean): boolean {
+  if (!scalableMode || !bit(registers.ecap, SCALABLE_MODE)) return false;
   const first = bit(registers.ecap, FIRST_LEVEL);
   const second = bit(registers.ecap, SECOND_LEVEL);
   return first === second ? true : first;
@@ -65,7 +83,7 @@ function firstLevelByDefault(registers: UnitRegisters, options: IommuOptions): b
  * are first-level.
  */
 export function forcesStrict(registers: UnitRegisters, options: IommuOptions): boolean {
-  return bit(registers.cap, CACHING_MODE) && !firstLevelByDefault(registers, options);
+  return bit(registers.cap, CACHING_MODE) && !firstLevelByDefault(registers, options.scalableMode);
 }
 
 /** System-wide type where no member of the group demands another. */

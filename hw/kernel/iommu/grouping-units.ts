@@ -13,7 +13,7 @@ import {
 import type { PciDevice } from '../pci/pci-device.ts';
 import type { PciTopology } from '../pci/scan.ts';
 import { deviceAtScope, fitsScope } from './device-scope.ts';
-import { unusableWidths } from './grouping-default-type.ts';
+import { demandedType, translatedBits, unusableWidths } from './grouping-default-type.ts';
 import { tableRefusal } from './table-refusal.ts';
 
 /** What a unit's registers say, as far as grouping asks; absent: not known, taken as capable. */
@@ -27,16 +27,21 @@ export interface UnitCoverage {
   /** `dmar0`, in the order of the table, as sysfs names it. */
   readonly name: string;
   readonly registers: UnitRegisters | undefined;
-  /** Why Linux leaves it alone (drhd->ignored), or undefined. */
+  /** Why Linux leaves it alone (drhd->ignored) or drops it, or undefined. */
   readonly ignored: string | undefined;
   /** Devices that its scopes name, resolved. */
   readonly scopeDevices: readonly PciDevice[];
 }
 
+/** A unit that is still being judged. */
+type OpenCoverage = { -readonly [Key in keyof UnitCoverage]: UnitCoverage[Key] };
+
 interface ReservedScope {
   readonly structure: ReservedMemoryStructure;
   readonly devices: readonly PciDevice[];
 }
+
+const PAGE_MASK = 0xfffn;
 
 export interface LookupOptions {
   readonly registers?: (registerBase: bigint) => UnitRegisters | undefined;
@@ -44,6 +49,8 @@ export interface LookupOptions {
   readonly graphicsOff?: boolean;
   /** False: intel_iommu=sm_off. */
   readonly scalableMode?: boolean;
+  /** Default domains translate nothing. */
+  readonly passThrough?: boolean;
 }
 
 export class UnitLookup {
@@ -63,13 +70,35 @@ export class UnitLookup {
     this.refused = tableRefusal(table, topology);
     const structures = this.refused === undefined ? remappingUnits(table) : [];
     const inTable = structures.map((structure, index) => this.coverage(structure, index, options));
-    this.units = [
+    const units = [
       ...inTable.filter((unit) => !unit.structure.includeAll).reverse(),
       ...inTable.filter((unit) => unit.structure.includeAll),
     ];
+    this.units = units;
+    for (const unit of units) unit.ignored ??= this.unmappableMemory(unit, options);
   }
 
-  private coverage(structure: RemappingUnitStructure, index: number, options: LookupOptions): UnitCoverage {
+  /**
+   * Reserved memory that a translating domain can't map one to one fails the registration of the whole unit
+   * (iommu_create_device_direct_mappings, iommu_device_register).
+   */
+  private unmappableMemory(unit: UnitCoverage, options: LookupOptions): string | undefined {
+    const { registers } = unit;
+    if (registers === undefined) return undefined;
+    if (options.passThrough === true && demandedType(registers) === undefined) return undefined;
+    const bits = translatedBits(registers, options.scalableMode ?? true);
+    const beyond = this.table.structures.some((one) => one.kind === 'RMRR' && reachesBeyond(one, bits));
+    if (!beyond) return undefined;
+    const device = this.topology.devices.find(
+      (one) =>
+        this.unitOf(one) === unit && this.reservedMemory(one).some((memory) => reachesBeyond(memory, bits)),
+    );
+    return device === undefined
+      ? undefined
+      : `reserved memory of ${device.name} lies beyond the ${bits} bits that it translates, and Linux drops it for that`;
+  }
+
+  private coverage(structure: RemappingUnitStructure, index: number, options: LookupOptions): OpenCoverage {
     const name = `dmar${index}`;
     const scopeDevices: PciDevice[] = [];
     for (const scope of structure.scopes) {
@@ -177,6 +206,13 @@ export class UnitLookup {
     const device = deviceAtScope(scope, segment, this.topology);
     return device !== undefined && fitsScope(scope, device) ? device : undefined;
   }
+}
+
+/** Whether whole pages of it have addresses of more bits. */
+function reachesBeyond({ base, limit }: ReservedMemoryStructure, bits: number): boolean {
+  const first = (base + PAGE_MASK) & ~PAGE_MASK;
+  const end = (limit + 1n + PAGE_MASK) & ~PAGE_MASK;
+  return first < end && end > 1n << BigInt(bits);
 }
 
 /**

@@ -30,7 +30,12 @@ const unit = (scopes: readonly DeviceScope[], more: object = {}): DmarStructure 
 });
 const everything = unit([], { includeAll: true });
 
-function report(structures: readonly DmarStructure[], hostAddressWidth = 46, plans = PLANS) {
+function report(
+  structures: readonly DmarStructure[],
+  hostAddressWidth = 46,
+  plans = PLANS,
+  more: Parameters<typeof machineOf>[1] = {},
+) {
   const bytes = writeDmar({
     revision: 1,
     oemId: 'TEST',
@@ -46,7 +51,7 @@ function report(structures: readonly DmarStructure[], hostAddressWidth = 46, pla
     warnings: [],
   });
   const dmar = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return groupsOf(machineOf(plans, { iommu: { state: 'on', because: 'test' }, dmar }));
+  return groupsOf(machineOf(plans, { iommu: { state: 'on', because: 'test' }, dmar, ...more }));
 }
 
 const members = (structures: readonly DmarStructure[]): string[] =>
@@ -134,6 +139,30 @@ describe('reserved memory', () => {
       ['0000:01:00.0'],
       ['0001:01:00.0'],
     ]);
+  });
+});
+
+describe('reserved memory beyond what a unit translates', () => {
+  const W39 = { registerBase: '0xfed90000', cap: '0x80d2008c22260206', ecap: '0xf00f4a' };
+  const above = (base: bigint): DmarStructure => ({
+    kind: 'RMRR',
+    segment: 0,
+    base,
+    limit: base + 0xffffn,
+    scopes: [scope(1, 5)],
+  });
+  const count = (structure: DmarStructure, kernelCommandLine = ''): number =>
+    report([everything, structure], 46, PLANS, { units: [W39], kernelCommandLine }).groups.length;
+
+  it('costs the unit all its groups, where default domains translate', () => {
+    expect(count(above(0x8000000000n))).toBe(0);
+    expect(count(above(0x8000000000n), 'iommu=pt')).toBe(3);
+  });
+
+  it('fits to the last page, and counts for devices that exist only', () => {
+    expect(count(above(0x7fffff0000n))).toBe(3);
+    expect(count({ ...above(0x8000000000n), scopes: [scope(1, 9)] } as DmarStructure)).toBe(3);
+    expect(count({ ...above(0x8000000000n), limit: 0x7fff_ffff_ffn } as DmarStructure)).toBe(3);
   });
 });
 
