@@ -22,7 +22,7 @@ export interface ShelfEntry {
 
 /** Where sessions are kept, as the console needs it. Each may throw an ApplicationError. */
 export interface SessionShelf {
-  list(): readonly ShelfEntry[];
+  listing(): Work<readonly ShelfEntry[]>;
   /** Opens a session or a bundled one, in steps; the console closes the one it had. Stopped, nothing is open. */
   opening(name: string): Work<Workspace>;
   /** Makes a session on a host (`undefined`: the built-in one) and opens it; stopped, there is none. */

@@ -11,11 +11,15 @@ import {
   readFileSync,
   writeSync,
 } from 'node:fs';
+import { finish, type Work } from '../../hw/index.ts';
 import { ApplicationError, ExitCode } from '../errors.ts';
 import { decodeRecord, encodeRecord, type JournalRecord, type RecordWithoutNumber } from './record.ts';
 
 /** Beyond this a file is no journal of ours (100,000 acts are some 20 MB). */
 const MAX_JOURNAL_BYTES = 1 << 30;
+
+/** Read between two pauses. */
+const LINES_A_STEP = 128;
 
 /** Something in a journal that is not as it was written. */
 export interface Damage {
@@ -38,6 +42,11 @@ export interface JournalContent {
 
 /** Reads as far as the lines are good. @throws system errors, and FORMAT when it is far too large. */
 export function readJournal(path: string): JournalContent {
+  return finish(readJournalInSteps(path));
+}
+
+/** The same in steps of some lines. */
+export function* readJournalInSteps(path: string): Work<JournalContent> {
   const content = readFileSync(path);
   if (content.length > MAX_JOURNAL_BYTES) {
     throw new ApplicationError(
@@ -49,10 +58,10 @@ export function readJournal(path: string): JournalContent {
       },
     );
   }
-  return parseJournal(content);
+  return yield* parseJournal(content);
 }
 
-export function parseJournal(content: Buffer): JournalContent {
+export function* parseJournal(content: Buffer): Work<JournalContent> {
   const records: JournalRecord[] = [];
   let offset = 0;
   while (offset < content.length) {
@@ -80,6 +89,7 @@ export function parseJournal(content: Buffer): JournalContent {
       return { records, bytes: offset, damage: { line, offset, problem, torn: false } };
     }
     records.push(decoded.record);
+    if (records.length % LINES_A_STEP === 0) yield { done: 0, total: undefined };
     offset = end + 1;
   }
   return { records, bytes: offset, damage: undefined };
@@ -109,7 +119,10 @@ export class JournalWriter {
   }
 
   /** Goes on after the good lines; what stands after them (a torn line) is cut off. */
-  static resume(path: string, content: JournalContent): JournalWriter {
+  static resume(
+    path: string,
+    content: { readonly records: readonly unknown[]; readonly bytes: number },
+  ): JournalWriter {
     const descriptor = openSync(path, 'r+');
     if (fstatSync(descriptor).size > content.bytes) ftruncateSync(descriptor, content.bytes);
     return new JournalWriter(path, descriptor, content.records.length, content.bytes);

@@ -24,8 +24,8 @@ import {
   discardSession,
   existingFolder,
   type OpenedSession,
-  openSession,
-  readSession,
+  openingSession,
+  readingSession,
   sessionExists,
 } from './store.ts';
 
@@ -90,7 +90,9 @@ export function* openInSteps(request: OpenRequest): Work<LiveWorkspace> {
 
 function* openStored(request: OpenRequest, now: number): Work<LiveWorkspace> {
   const { session } = request;
-  const opened = request.readOnly ? readSession(session) : openSession(session, request.what, new Date(now));
+  const opened = yield* request.readOnly
+    ? readingSession(session)
+    : openingSession(session, request.what, new Date(now));
   return yield* live(opened, request.readOnly ? 'it was opened to read' : opened.readOnlyReason, request);
 }
 

@@ -5,11 +5,12 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import Conf from 'conf';
+import { Cancelled, type Work } from '../../hw/index.ts';
 import { formatError, toApplicationError } from '../errors.ts';
 import type { SessionDocument } from './document.ts';
-import { documentPath } from './document-file.ts';
+import { asDocument, documentPath, readRawDocument } from './document-file.ts';
 import { madeHomeFolder } from './paths.ts';
-import { journalPath, lockPath, readSession, sessionFolder, sessionNames } from './store.ts';
+import { journalPath, lockPath, readingSession, sessionFolder, sessionNames } from './store.ts';
 
 /** What is known of a session without opening it. */
 export interface IndexedSession {
@@ -26,8 +27,11 @@ export interface IndexedSession {
 
 type Entries = Record<string, { readonly stamp: string; readonly session: IndexedSession }>;
 
-/** All sessions of the store, by name. */
-export function indexedSessions(): IndexedSession[] {
+/**
+ * All sessions of the store, by name; in steps.
+ * @param open How many acts those have that are open here: their journals need not be read.
+ */
+export function* indexedSessions(open: ReadonlyMap<string, number> = new Map()): Work<IndexedSession[]> {
   const conf = openIndex();
   const known = readEntries(conf);
   const entries: Entries = {};
@@ -36,7 +40,7 @@ export function indexedSessions(): IndexedSession[] {
     const stamp = stampOf(name);
     const before = Object.hasOwn(known, name) ? known[name] : undefined;
     const current = before !== undefined && before.stamp === stamp;
-    entries[name] = current ? before : { stamp, session: describeSession(name) };
+    entries[name] = current ? before : { stamp, session: yield* describeSession(name, open.get(name)) };
     // One that is open changes with every act: it is written down when it is closed.
     changed ||= !current && !existsSync(lockPath(sessionFolder(name)));
   }
@@ -51,25 +55,37 @@ export function hostName(document: SessionDocument): string {
   return 'builtin' in host ? String(host.builtin) : String(host.name);
 }
 
-function describeSession(name: string): IndexedSession {
+function* describeSession(name: string, actsOfOpen: number | undefined): Work<IndexedSession> {
   try {
-    const { document, records } = readSession(name);
+    const { document, acts } =
+      actsOfOpen === undefined ? yield* readWhole(name) : { document: documentOf(name), acts: actsOfOpen };
     return {
       name,
       title: document.title,
       host: hostName(document),
       profile: document.origin.profile,
-      acts: records.filter((record) => record.kind === 'act').length,
+      acts,
       savedAt: document.savedAt,
       tags: document.tags,
       problem: null,
     };
   } catch (thrown) {
+    if (thrown instanceof Cancelled) throw thrown;
     const problem = formatError(toApplicationError(thrown))
       .split('\n')[0]
       .replace(/^vtdeck: /, '');
     return { name, title: '', host: '', profile: '', acts: 0, savedAt: null, tags: [], problem };
   }
+}
+
+function* readWhole(name: string): Work<{ document: SessionDocument; acts: number }> {
+  const { document, records } = yield* readingSession(name);
+  return { document, acts: records.filter((record) => record.kind === 'act').length };
+}
+
+function documentOf(name: string): SessionDocument {
+  const folder = sessionFolder(name);
+  return asDocument(readRawDocument(folder).value, folder);
 }
 
 /** Tells the files of a session from what they were: size and time of each. */

@@ -12,6 +12,7 @@ import type { Workspace } from '../workspace.ts';
 import { binnedSessions, removeSession, restoreSession } from './bin.ts';
 import { bundledDemoNames, bundledDemoTitle, bundledSession, bundledSessionNames } from './bundled.ts';
 import type { SessionOrigin } from './document.ts';
+import type { LiveWorkspace } from './live-workspace.ts';
 import { defaultOrigin, describe, openInSteps } from './open-workspace.ts';
 import { prefer } from './preferences.ts';
 import { hostName, type IndexedSession, indexedSessions } from './session-index.ts';
@@ -36,7 +37,7 @@ interface Entry {
 
 export class Shelf {
   private readonly options: ShelfOptions;
-  private readonly opened: Workspace[] = [];
+  private readonly opened: LiveWorkspace[] = [];
   /** How many notices each had when it was opened: those the console shows. */
   private readonly noticed = new Map<Workspace, number>();
 
@@ -44,9 +45,12 @@ export class Shelf {
     this.options = options;
   }
 
-  /** Your own first, then those that come with vtdeck, then demos. */
-  list(): readonly Entry[] {
-    const own = indexedSessions();
+  /** Your own first, then those that come with vtdeck, then demos. In steps: what has changed is read. */
+  *listing(): Work<readonly Entry[]> {
+    const { latest } = this;
+    const open: [string, number][] =
+      latest === undefined || latest.readOnly ? [] : [[latest.sessionName, latest.actsInAll]];
+    const own = yield* indexedSessions(new Map(open));
     const names = new Set(own.map((session) => session.name));
     return [
       ...own.map(ownEntry),
@@ -153,7 +157,7 @@ export class Shelf {
   }
 
   /** The session that is worked on now, or undefined. */
-  get latest(): Workspace | undefined {
+  get latest(): LiveWorkspace | undefined {
     return this.opened[this.opened.length - 1];
   }
 

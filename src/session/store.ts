@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { finish, type Work } from '../../hw/index.ts';
 import { ApplicationError, ExitCode, fileError, toApplicationError } from '../errors.ts';
 import {
   decodeWholeSession,
@@ -23,7 +24,7 @@ import {
   writeDocument,
 } from './document-file.ts';
 import { History } from './history.ts';
-import { type JournalContent, JournalWriter, readJournal } from './journal.ts';
+import { type JournalContent, JournalWriter, readJournalInSteps } from './journal.ts';
 import { describeOwner, type Lock, lockHolder, takeLock } from './lock.ts';
 import { checkSessionName, folderBelowHome, isSessionName } from './paths.ts';
 import type { JournalRecord } from './record.ts';
@@ -150,7 +151,12 @@ export function nameTaken(name: string): ApplicationError {
 
 /** Reads a session without touching it. A line that a writer is just writing is left out. */
 export function readSession(name: string): OpenedSession {
-  return read(name, existingFolder(name), []);
+  return finish(readingSession(name));
+}
+
+/** The same in steps. */
+export function* readingSession(name: string): Work<OpenedSession> {
+  return yield* read(name, existingFolder(name), []);
 }
 
 /**
@@ -158,9 +164,14 @@ export function readSession(name: string): OpenedSession {
  * @param what Shown to whoever finds it locked: "console", "do mdev.create".
  */
 export function openSession(name: string, what: string, now: Date): OpenedSession {
+  return finish(openingSession(name, what, now));
+}
+
+/** The same in steps; stopped, it is not open. */
+export function* openingSession(name: string, what: string, now: Date): Work<OpenedSession> {
   const folder = existingFolder(name);
   const taken = lockOrReason(folder, what, now);
-  if (typeof taken === 'string') return { ...read(name, folder, []), readOnlyReason: taken };
+  if (typeof taken === 'string') return { ...(yield* read(name, folder, [])), readOnlyReason: taken };
   try {
     const notices: string[] = [];
     if (taken.tookOverFrom !== undefined) {
@@ -170,8 +181,8 @@ export function openSession(name: string, what: string, now: Date): OpenedSessio
     }
     removeLeftovers(folder);
     bringUpToDate(folder, notices);
-    const opened = read(name, folder, notices);
-    const content = readJournal(journalPath(folder));
+    const opened = yield* read(name, folder, notices);
+    const content = { records: opened.records, bytes: opened.journalBytes };
     return { ...opened, writer: JournalWriter.resume(journalPath(folder), content), lock: taken };
   } catch (thrown) {
     taken.release();
@@ -216,7 +227,7 @@ function bringUpToDate(folder: string, notices: string[]): void {
   );
 }
 
-function read(name: string, folder: string, notices: string[]): OpenedSession & { notices: string[] } {
+function* read(name: string, folder: string, notices: string[]): Work<OpenedSession & { notices: string[] }> {
   const document = readDocument(name, folder, notices);
   if ('records' in document) {
     return {
@@ -233,7 +244,7 @@ function read(name: string, folder: string, notices: string[]): OpenedSession & 
   const path = journalPath(folder);
   let content: JournalContent;
   try {
-    content = readJournal(path);
+    content = yield* readJournalInSteps(path);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
     throw fileError('the journal of the session is missing', { file: path }, recoverRemedy(name));

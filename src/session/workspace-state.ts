@@ -72,6 +72,11 @@ export abstract class WorkspaceState {
     return this.history.applied;
   }
 
+  /** Acts of all branches. */
+  get actsInAll(): number {
+    return this.history.size;
+  }
+
   get redoable(): readonly JournalEntry[] {
     return this.history.redoable;
   }

@@ -3,6 +3,7 @@ import { readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { finish } from '../../hw/index.ts';
 import { ApplicationError } from '../../src/errors.ts';
 import { decodeWholeSession } from '../../src/session/document.ts';
 import { parseJournal } from '../../src/session/journal.ts';
@@ -119,12 +120,12 @@ describe('a journal with any byte changed', () => {
     for (const vm of ['alpha', 'beta', 'gamma']) workspace.dispatch('vm.create', { vm });
     workspace.close();
     const good = readFileSync(join(home.path, 'sessions', 'a', 'journal'));
-    const { records } = parseJournal(good);
+    const { records } = finish(parseJournal(good));
     fc.assert(
       fc.property(fc.nat(good.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
         const changed = Buffer.from(good);
         changed[at] ^= flip;
-        const read = parseJournal(changed);
+        const read = finish(parseJournal(changed));
         expect(read.damage).toBeDefined();
         expect(read.records).toEqual(records.slice(0, read.records.length));
       }),

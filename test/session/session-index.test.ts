@@ -1,13 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { finish } from '../../hw/index.ts';
 import { removeSession } from '../../src/session/bin.ts';
 import { indexedSessions } from '../../src/session/session-index.ts';
 import { createSession, renameSession } from '../../src/session/store.ts';
 import { ORIGIN, openOnFake, ownHome } from './workspace-on.ts';
 
 const home = ownHome();
-const seen = (): [string, number][] => indexedSessions().map(({ name, acts }) => [name, acts]);
+const seen = (): [string, number][] => finish(indexedSessions()).map(({ name, acts }) => [name, acts]);
 
 function act(name: string): void {
   const workspace = openOnFake(name);
@@ -54,7 +55,7 @@ describe('the index of sessions', () => {
   it('names what is wrong with a damaged session', () => {
     createSession('a', { origin: ORIGIN }, new Date(0));
     writeFileSync(join(home.path, 'sessions', 'a', 'journal'), 'nonsense\n');
-    const [session] = indexedSessions();
+    const [session] = finish(indexedSessions());
     expect(session.problem).toMatch(/journal:1/);
   });
 });

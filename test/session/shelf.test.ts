@@ -24,14 +24,14 @@ describe('the shelf', () => {
     expect(shelf.latest).toBe(second);
     expect(shelf.close()).toEqual([]);
     shelf.rename('one', 'three');
-    const listed = shelf.list().filter((entry) => entry.kind === 'session');
+    const listed = finish(shelf.listing()).filter((entry) => entry.kind === 'session');
     expect(listed.map(({ name, acts, host }) => [name, acts, host])).toEqual([
       ['three', 0, 'server'],
       ['two', 1, 'lab'],
     ]);
     shelf.remove('two');
-    expect(shelf.list().filter((entry) => entry.kind === 'session')).toHaveLength(1);
-    expect(shelf.list().filter((entry) => entry.kind === 'bundled')).toHaveLength(12);
+    expect(finish(shelf.listing()).filter((entry) => entry.kind === 'session')).toHaveLength(1);
+    expect(finish(shelf.listing()).filter((entry) => entry.kind === 'bundled')).toHaveLength(12);
     expect(() => finish(shelf.creating('../x', undefined))).toThrow(/can't name a session/);
     expect(() => finish(shelf.creating('four', 'nowhere'))).toThrow(/no built-in host/);
   });
@@ -72,6 +72,6 @@ describe('the shelf', () => {
       () => shelf.restore('one'),
     ])
       expect(change).toThrow(/read-only/);
-    expect(shelf.list()[0].name).toBe('one');
+    expect(finish(shelf.listing())[0].name).toBe('one');
   });
 });

@@ -1,4 +1,5 @@
 /** Sessions from the console: new, open, rename, remove, back in time, exports. */
+import { finish } from '../../hw/index.ts';
 import type { Console } from '../console.ts';
 import { Confirm } from '../overlays/confirm.ts';
 import { Picker } from '../overlays/picker.ts';
@@ -139,7 +140,7 @@ export function copySession(console: Console): void {
   const { shelf } = console;
   const subject = console.subject();
   if (subject?.kind !== 'session' || shelf === undefined) return;
-  const taken = new Set(shelf.list().map((entry) => entry.name));
+  const taken = new Set(finish(shelf.listing()).map((entry) => entry.name));
   let number = 2;
   while (taken.has(`${subject.name}-${number}`)) number += 1;
   console.push(

@@ -5,7 +5,7 @@ import type { JournalEntry } from '../../src/workspace.ts';
 import type { Column } from '../columns/column.ts';
 import { styled } from '../format/line.ts';
 import { counted } from '../format/values.ts';
-import { rowsOf } from '../list/row-source.ts';
+import { type RowSource, rowsOf } from '../list/row-source.ts';
 import type { ShelfEntry } from '../options.ts';
 import { pairLine } from './parts.ts';
 import { defineScreen, type ScreenContext, type Section } from './screen.ts';
@@ -17,9 +17,10 @@ type Row =
 
 const JOURNAL = 'journal';
 
-function rows(context: ScreenContext): Row[] {
+function* rows(context: ScreenContext): Work<RowSource<Row>> {
   const { workspace, shelf } = context;
-  const list: Row[] = (shelf?.list() ?? []).map((entry) => ({
+  const entries = shelf === undefined ? [] : yield* shelf.listing();
+  const list: Row[] = entries.map((entry) => ({
     kind: 'entry',
     entry,
     current: entry.kind === 'session' && entry.name === workspace.sessionName,
@@ -30,7 +31,7 @@ function rows(context: ScreenContext): Row[] {
     for (const act of workspace.journal) list.push({ kind: 'act', act, done: true });
     for (const act of workspace.redoable) list.push({ kind: 'act', act, done: false });
   }
-  return list;
+  return rowsOf(list);
 }
 
 const argumentText = (act: JournalEntry): string =>
@@ -179,7 +180,7 @@ export const sessions = defineScreen<Row>({
   about: 'sessions, bundled ones and demos; the journal of this one, with undo, redo and branches',
   noun: 'row',
   columns: () => columns,
-  rows: (context) => rowsOf(rows(context)),
+  rows,
   rowId: (row) =>
     row.kind === 'entry'
       ? `${row.entry.kind} ${row.entry.name}`

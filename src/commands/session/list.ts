@@ -1,4 +1,5 @@
 import type { CommandModule } from 'yargs';
+import { finish } from '../../../hw/index.ts';
 import { printJson, printText } from '../../output.ts';
 import { bundledSession, bundledSessionNames } from '../../session/bundled.ts';
 import { describeOwner, lockHolder } from '../../session/lock.ts';
@@ -39,7 +40,7 @@ export const list: CommandModule<object, { json?: boolean; tag?: string }> = {
   builder: (yargs) =>
     yargs.option('tag', { type: 'string', describe: 'only those with this tag', requiresArg: true }) as never,
   handler: ({ json, tag }) => {
-    const own = indexedSessions().map(listed);
+    const own = finish(indexedSessions()).map(listed);
     const names = new Set(own.map((session) => session.name));
     const all = [
       ...own,
