@@ -34,7 +34,7 @@ interface Piece {
   readonly length: number;
 }
 
-/** Splits a transfer by page and translates each piece, up to the first that is refused. */
+/** Splits a transfer by page and translates each piece: the refusal of one doesn't keep the next from being asked for. */
 function translatePieces(
   unit: VtdUnit,
   requesterId: number,
@@ -44,27 +44,34 @@ function translatePieces(
   pasid: number,
 ): { pieces: Piece[]; reason: number; bytesBefore: number } {
   const pieces: Piece[] = [];
-  let done = 0;
-  while (done < length) {
+  let first = 0;
+  let bytesBefore = length;
+  const refuse = (reason: number, at: number): void => {
+    if (first !== 0) return;
+    first = reason;
+    bytesBefore = at;
+  };
+  let take = 0;
+  for (let done = 0; done < length; done += take) {
     const at = BigInt.asUintN(64, address + BigInt(done));
     const offset = Number(at & 0xfffn);
-    const take = Math.min(length - done, PAGE - offset);
+    take = Math.min(length - done, PAGE - offset);
     const pageHigh = Number(BigInt.asIntN(32, at >> 32n));
     const pageLow = Number((at >> 12n) & 0xfffffn);
     const translator = unit.translator;
     const reason = translator.translate(requesterId, pasid, pageHigh, pageLow, access);
     if (reason !== 0) {
       unit.recordFault(reason, requesterId, pasid, pageHigh, pageLow, access);
-      return { pieces, reason, bytesBefore: done };
+      refuse(reason, done);
+      continue;
     }
     const frame = (translator.frameHigh >>> 0) * 0x100000 + translator.frameLow;
     const physical = frame * PAGE + offset;
     // What the tables lead to need not be memory: the access fails there, which is no fault of the tables.
-    if (!unit.memory.contains(physical, take)) return { pieces, reason: ABORTED, bytesBefore: done };
-    pieces.push({ physical, length: take });
-    done += take;
+    if (unit.memory.contains(physical, take)) pieces.push({ physical, length: take });
+    else refuse(ABORTED, done);
   }
-  return { pieces, reason: 0, bytesBefore: done };
+  return { pieces, reason: first, bytesBefore };
 }
 
 const refusal = (reason: number, bytesBefore: number): DmaOutcome => ({

@@ -32,6 +32,11 @@ export interface QueueTargets {
   executed(words: Uint32Array, address: number): void;
 }
 
+/** Where a wait descriptor writes its status. */
+function statusAddress(words: Uint32Array): number {
+  return words[3] * 2 ** 32 + ((words[2] & 0xfffffffc) >>> 0);
+}
+
 export class InvalidationQueue {
   private readonly file: RegisterFile;
   private readonly memory: PhysicalMemory;
@@ -137,12 +142,19 @@ export class InvalidationQueue {
     if (!this.memory.contains(address, this.widthBytes)) return QueueError.fetch;
     for (let word = 0; word < this.widthBytes / 4; word += 1)
       words[word] = this.memory.read32(address + word * 4);
-    const error = descriptorError(words, this.has);
+    const error = descriptorError(words, this.has) || this.statusWriteError(words);
     if (error !== 0) return error;
     this.advance();
     this.targets.executed(words, address);
     this.execute(descriptorType(words[0]));
     return 0;
+  }
+
+  /** A wait whose status no memory takes can't complete. The specification names no cause for it but the access. */
+  private statusWriteError(words: Uint32Array): number {
+    if (descriptorType(words[0]) !== DescriptorType.wait) return 0;
+    if (!WaitDescriptor.fields.statusWrite.isSet(words)) return 0;
+    return this.memory.writable(statusAddress(words), 4) ? 0 : QueueError.fetch;
   }
 
   private advance(): void {
@@ -188,10 +200,7 @@ export class InvalidationQueue {
   private wait(): void {
     const words = this.descriptor;
     const { interrupt, statusWrite } = WaitDescriptor.fields;
-    if (statusWrite.isSet(words)) {
-      const address = words[3] * 2 ** 32 + ((words[2] & 0xfffffffc) >>> 0);
-      this.memory.write32(address, words[1]);
-    }
+    if (statusWrite.isSet(words)) this.memory.write32(statusAddress(words), words[1]);
     if (!interrupt.isSet(words)) return;
     if ((this.file.get('ICS') & WAIT_COMPLETE) !== 0) return;
     this.file.set('ICS', this.file.get('ICS') | WAIT_COMPLETE);

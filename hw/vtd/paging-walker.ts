@@ -123,7 +123,8 @@ export class PagingWalker {
     if (cache !== undefined) {
       const last = cache.find(space.tag, pageHigh, pageLow, 1);
       const entry = last >= 0 ? last : cache.find(space.tag, pageHigh, pageLow, 2);
-      if (entry >= 0) {
+      // A way that refuses is walked from the top: the first entry that does gives the reason.
+      if (entry >= 0 && (need & ~cache.rights(entry)) === 0) {
         level = last >= 0 ? 1 : 2;
         tableHigh = cache.tableHigh(entry);
         tableLow = cache.tableLow(entry);
@@ -221,12 +222,13 @@ export class PagingWalker {
     if (cache !== undefined) {
       const last = cache.find(space.tag, pageHigh, pageLow, 1);
       const entry = last >= 0 ? last : cache.find(space.tag, pageHigh, pageLow, 2);
-      if (entry >= 0) {
+      const rights = entry >= 0 ? cache.rights(entry) : 0;
+      if (entry >= 0 && this.firstLevelRights(space, rights, rights & EXECUTE_DISABLE, access) === 0) {
         level = last >= 0 ? 1 : 2;
         tableHigh = cache.tableHigh(entry);
         tableLow = cache.tableLow(entry);
-        gathered = cache.rights(entry) & (FIRST_WRITE | FIRST_USER);
-        executeDisable = cache.rights(entry) & EXECUTE_DISABLE;
+        gathered = rights & (FIRST_WRITE | FIRST_USER);
+        executeDisable = rights & EXECUTE_DISABLE;
       }
     }
     for (; ; level -= 1) {
@@ -246,15 +248,13 @@ export class PagingWalker {
       const high = words[word + 1] | 0;
       if (observer !== undefined) this.show(FirstLevelEntry, level, tableHigh, tableLow, words, word);
       if ((low & PRESENT) === 0) return Fault.firstLevelNotPresent;
+      gathered &= low;
+      executeDisable |= high & EXECUTE_DISABLE;
+      const refused = this.firstLevelRights(space, gathered, executeDisable, access);
+      if (refused !== 0) return refused;
       const leaf = level === 1 || ((low & PAGE_SIZE) !== 0 && level <= 3);
       const masks = leaf ? PAGE_MASKS + level * 2 : level * 2;
       if (((low & reserved[masks]) | (high & reserved[masks + 1])) !== 0) return Fault.firstLevelReserved;
-      gathered &= low;
-      executeDisable |= high & EXECUTE_DISABLE;
-      if (leaf) {
-        const refused = this.firstLevelRights(space, gathered, executeDisable, access);
-        if (refused !== 0) return refused;
-      }
       const wanted =
         FIRST_ACCESSED |
         (leaf && (access & ANY_WRITE) !== 0 ? FIRST_DIRTY : 0) |

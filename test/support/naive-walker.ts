@@ -132,7 +132,6 @@ function firstLevel(
   if (sign !== 0n && sign !== ones) throw new Refusal(0x80);
   let table = space.root;
   let canWrite = true;
-  let user = true;
   for (let level = space.levels; ; level -= 1) {
     const top = level === space.levels;
     let place = table;
@@ -149,6 +148,9 @@ function firstLevel(
     const at = place + ((address >> BigInt(3 + 9 * level)) & 511n) * 8n;
     const entry = fetch(unit, at, top ? 0x73 : 0x70);
     if (!bit(entry, 0)) throw new Refusal(0x71);
+    canWrite &&= bit(entry, 1);
+    if (!bit(entry, 2)) throw new Refusal(0x81);
+    if (write && !canWrite) throw new Refusal(0x85);
     const leaf = level === 1 || (level <= 3 && bit(entry, 7));
     let reserved = tooWide(unit, 51);
     if (level >= 4) reserved |= 1n << 7n;
@@ -156,10 +158,6 @@ function firstLevel(
     if (leaf && level === 2) reserved |= mask(13, 20);
     if (leaf && level === 3) reserved |= mask(13, 29);
     if ((entry & reserved) !== 0n) throw new Refusal(0x72);
-    canWrite &&= bit(entry, 1);
-    user &&= bit(entry, 2);
-    if (leaf && !user) throw new Refusal(0x81);
-    if (leaf && write && !canWrite) throw new Refusal(0x85);
     let wanted = leaf && write ? 0x60n : 0x20n;
     if (space.extended) wanted |= 0x400n;
     if ((entry & wanted) !== wanted) {

@@ -355,6 +355,43 @@ describe('fault reasons of address translation', () => {
     expect(reason?.toString(16)).toBe(Number(code).toString(16));
   });
 
+  it.each([
+    ['a right that an upper level lacks', 0x3n, 0x0n, Fault.userToSupervisor],
+    ['a right, then a table outside memory', 0x3n, BigInt(OUTSIDE) | 7n, Fault.userToSupervisor],
+    ['a right and a reserved bit of one entry', 0x7n, (1n << 51n) | 3n, Fault.userToSupervisor],
+    ['a write, then an entry that is absent', 0x5n, 0x0n, Fault.scalableWrite],
+    ['an entry that is absent before a right', 0x7n, 0x2n, Fault.firstLevelNotPresent],
+  ])('a first-level walk ends where the first thing is wrong: %s', (_name, link, next, reason) => {
+    const lab = new VtdLab({ configuration });
+    const top = lab.page();
+    const third = lab.map(top, 4, ADDRESS, 3, next, link);
+    lab.scalable({ 0: { translationType: 1, firstLevelPointer: top } });
+    expect(lab.reasonOf(ADDRESS, Access.write)).toBe(reason);
+    expect(lab.memory.read64(third)).toBe(next);
+  });
+
+  it.each([
+    ['second', { translationType: 2, addressWidth: 2 }, 1n, Fault.scalableWrite],
+    ['first', { translationType: 1 }, 5n, Fault.scalableWrite],
+  ])('a way that is cached refuses as one that is not: %s level', (_level, values, link, reason) => {
+    const lab = new VtdLab({ configuration });
+    const top = lab.page();
+    lab.map(top, 4, ADDRESS, 1, 0x1007n, link);
+    const pointers = { secondLevelPointer: top, firstLevelPointer: top };
+    lab.scalable({ 0: { ...values, ...pointers } });
+    expect(lab.translate(ADDRESS)).toBeDefined();
+    expect(lab.reasonOf(ADDRESS + 0x1000n, Access.write)).toBe(reason);
+  });
+
+  it('a first-level entry that refuses is not marked as accessed', () => {
+    const lab = new VtdLab({ configuration });
+    const top = lab.page();
+    lab.map(top, 4, ADDRESS, 1, 0x1007n, 0x5n);
+    lab.scalable({ 0: { translationType: 1, firstLevelPointer: top } });
+    expect(lab.reasonOf(ADDRESS, Access.write)).toBe(Fault.scalableWrite);
+    expect(lab.memory.read64(top) & 0x20n).toBe(0n);
+  });
+
   it('has a scenario for every reason that a walk can give', () => {
     const interrupts = (code: number): boolean => code >= 0x20 && code <= 0x2f;
     // 48h: the split against 43h isn't settled; RID_PASID beyond the directory is reported as 43h.

@@ -246,6 +246,7 @@ describe('queue errors', () => {
     ['a reserved bit', Uint32Array.of(0x12 | (1 << 8), 0, 0, 0), 4],
     ['a granularity that does not exist', Uint32Array.of(0x02, 0, 0, 0), 4],
     ['an address mask that is too wide', iotlb({ granularity: 3, addressMask: 19 }), 4],
+    ['a status that no memory takes', wait({ statusWrite: 1, statusAddress: 0x40000000, statusData: 1 }), 2],
   ])('%s leaves the head there and says why', (_name, descriptor, cause) => {
     const lab = new VtdLab({ configuration: qemuUnit() });
     const status = lab.page();

@@ -255,6 +255,16 @@ describe('DMA', () => {
     expect(lab.takeFaults()[0].address).toBe(0x7000n);
   });
 
+  it('asks for the pages behind one that leads nowhere', () => {
+    const lab = new VtdLab();
+    const top = lab.page();
+    lab.map(top, 4, 0x5000n, 1, 0x10000003n);
+    lab.legacy({ secondLevelPointer: top });
+    const done = dmaRead(lab.unit, REQUESTER, 0x5800n, 4096, none);
+    expect(done).toMatchObject({ ok: false, reason: undefined, bytesBefore: 0 });
+    expect(lab.takeFaults()[0]).toMatchObject({ reason: 6, address: 0x6000n });
+  });
+
   it.each([
     [1, true],
     [0, false],
