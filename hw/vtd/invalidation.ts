@@ -1,6 +1,7 @@
 /**
  * What an invalidation drops, whether a register or a descriptor asked for it. VT-d 6.5. Each drops what the
- * specification names and no more, so that what must be invalidated in two steps stays stale after one.
+ * specification names, so that what must be invalidated in two steps stays stale after one, and more only where the
+ * name of a cached translation is coarser than the request.
  */
 import type { InterruptCache } from './caches/interrupt-cache.ts';
 import type { Iotlb } from './caches/iotlb.ts';
@@ -95,25 +96,32 @@ export class Invalidator {
   }
 
   /**
-   * Translations of some pages under a domain id. Nested ones are cached by their first-level address, which the range
-   * doesn't name: those of the domain all go. @param leavesOnly The hint: upper levels didn't change.
+   * Translations of some pages under a domain id. The range is one of second-level addresses: what was cached by its
+   * first-level address goes with the whole domain. @param leavesOnly The hint: upper levels didn't change.
    */
   pagesOfDomain(domainId: number, range: PageRange, leavesOnly: boolean): void {
-    for (const kind of [TagKind.secondLevel, TagKind.firstLevel])
-      for (const tag of this.tags.matching(kind, domainId, -1)) this.dropPages(tag, range, leavesOnly);
-    for (const tag of this.tags.matching(TagKind.nested, domainId, -1)) this.dropTag(tag);
+    for (const tag of this.tags.matching(TagKind.secondLevel, domainId, -1))
+      this.dropPages(tag, range, leavesOnly);
+    for (const kind of [TagKind.firstLevel, TagKind.nested])
+      for (const tag of this.tags.matching(kind, domainId, -1)) this.dropTag(tag);
   }
 
-  /** First-level and nested translations of one PASID in a domain. */
+  /** Translations of one PASID in a domain; second-level ones name no PASID: those of the domain all go. */
   translationsOfPasid(domainId: number, pasid: number): void {
-    for (const kind of [TagKind.firstLevel, TagKind.nested])
-      for (const tag of this.tags.matching(kind, domainId, pasid)) this.dropTag(tag);
+    for (const tag of this.tagsOfPasid(domainId, pasid)) this.dropTag(tag);
   }
 
   /** The same for some pages. */
   pagesOfPasid(domainId: number, pasid: number, range: PageRange, leavesOnly: boolean): void {
-    for (const kind of [TagKind.firstLevel, TagKind.nested])
-      for (const tag of this.tags.matching(kind, domainId, pasid)) this.dropPages(tag, range, leavesOnly);
+    for (const tag of this.tagsOfPasid(domainId, pasid)) this.dropPages(tag, range, leavesOnly);
+  }
+
+  private tagsOfPasid(domainId: number, pasid: number): number[] {
+    return [
+      ...this.tags.matching(TagKind.firstLevel, domainId, pasid),
+      ...this.tags.matching(TagKind.nested, domainId, pasid),
+      ...this.tags.matching(TagKind.secondLevel, domainId, -1),
+    ];
   }
 
   private dropTag(tag: number): void {
