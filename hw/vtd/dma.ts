@@ -31,10 +31,18 @@ export interface DmaMarks {
 
 interface Piece {
   readonly physical: number;
+  /** Bytes from the start of the transfer. */
+  readonly offset: number;
   readonly length: number;
 }
 
-/** Splits a transfer by page and translates each piece: the refusal of one doesn't keep the next from being asked for. */
+/** Sends the DWORD at this offset of a write as an interrupt. False: blocked. */
+type SendInterrupt = (address: number, offset: number) => boolean;
+
+/**
+ * Splits a transfer by page and translates each piece: the refusal of one doesn't keep the next from being asked for.
+ * @param sendInterrupt For writes that may be interrupts: a piece that is a DWORD in the interrupt range is one.
+ */
 function translatePieces(
   unit: VtdUnit,
   requesterId: number,
@@ -42,6 +50,7 @@ function translatePieces(
   length: number,
   access: number,
   pasid: number,
+  sendInterrupt?: SendInterrupt,
 ): { pieces: Piece[]; reason: number; bytesBefore: number } {
   const pieces: Piece[] = [];
   let first = 0;
@@ -58,6 +67,11 @@ function translatePieces(
     take = Math.min(length - done, PAGE - offset);
     const pageHigh = Number(BigInt.asIntN(32, at >> 32n));
     const pageLow = Number((at >> 12n) & 0xfffffn);
+    const isDword = take === 4 && offset % 4 === 0;
+    if (sendInterrupt !== undefined && isDword && inInterruptRange(pageHigh, pageLow)) {
+      if (!sendInterrupt(Number(at), done)) refuse(ABORTED, done);
+      continue;
+    }
     const translator = unit.translator;
     const reason = translator.translate(requesterId, pasid, pageHigh, pageLow, access);
     if (reason !== 0) {
@@ -68,7 +82,7 @@ function translatePieces(
     const frame = (translator.frameHigh >>> 0) * 0x100000 + translator.frameLow;
     const physical = frame * PAGE + offset;
     // What the tables lead to need not be memory: the access fails there, which is no fault of the tables.
-    if (unit.memory.contains(physical, take)) pieces.push({ physical, length: take });
+    if (unit.memory.contains(physical, take)) pieces.push({ physical, offset: done, length: take });
     else refuse(ABORTED, done);
   }
   return { pieces, reason: first, bytesBefore };
@@ -99,12 +113,10 @@ export function dmaRead(
   const found = translatePieces(unit, requesterId, address, length, access, marks.pasid);
   if (found.reason !== 0) return refusal(found.reason, found.bytesBefore);
   const bytes = new Uint8Array(length);
-  let done = 0;
-  for (const piece of found.pieces) {
-    const part = unit.memory.read(piece.physical, piece.length);
-    if (part === undefined) return refusal(ABORTED, done);
-    bytes.set(part, done);
-    done += piece.length;
+  for (const { physical, offset, length: size } of found.pieces) {
+    const part = unit.memory.read(physical, size);
+    if (part === undefined) return refusal(ABORTED, offset);
+    bytes.set(part, offset);
   }
   return { ok: true, bytes, reason: undefined, bytesBefore: length };
 }
@@ -136,7 +148,7 @@ function zeroLengthRead(
 
 /**
  * A device writes memory. A DWORD written without PASID to the interrupt range is an interrupt. When a page is refused
- * nothing is written.
+ * no memory is written.
  */
 export function dmaWrite(
   unit: VtdUnit,
@@ -145,23 +157,24 @@ export function dmaWrite(
   bytes: Uint8Array,
   marks: DmaMarks,
 ): DmaOutcome {
-  const pageLow = Number((address >> 12n) & 0xfffffn);
-  const inRange = inInterruptRange(Number(BigInt.asIntN(32, address >> 32n)), pageLow);
-  if (inRange && marks.pasid < 0 && bytes.length === 4 && (address & 3n) === 0n) {
-    const data = bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24);
-    const message = { requesterId, addressHigh: 0, addressLow: Number(address), data: data >>> 0 };
-    const sent = unit.messageInterrupt(message);
-    return { ok: sent, bytes: undefined, reason: undefined, bytesBefore: sent ? 4 : 0 };
-  }
   const access = accessOf(Access.write, { ...marks, execute: false });
-  const found = translatePieces(unit, requesterId, address, bytes.length, access, marks.pasid);
+  const sendInterrupt: SendInterrupt = (addressLow, offset) => {
+    const data = new DataView(bytes.buffer, bytes.byteOffset).getUint32(offset, true);
+    return unit.messageInterrupt({ requesterId, addressHigh: 0, addressLow, data });
+  };
+  const found = translatePieces(
+    unit,
+    requesterId,
+    address,
+    bytes.length,
+    access,
+    marks.pasid,
+    marks.pasid < 0 ? sendInterrupt : undefined,
+  );
   if (found.reason !== 0) return refusal(found.reason, found.bytesBefore);
   if (found.pieces.some((piece) => !unit.memory.writable(piece.physical, piece.length)))
     return refusal(ABORTED, 0);
-  let done = 0;
-  for (const piece of found.pieces) {
-    unit.memory.write(piece.physical, bytes.subarray(done, done + piece.length));
-    done += piece.length;
-  }
-  return { ok: true, bytes: undefined, reason: undefined, bytesBefore: done };
+  for (const { physical, offset, length } of found.pieces)
+    unit.memory.write(physical, bytes.subarray(offset, offset + length));
+  return { ok: true, bytes: undefined, reason: undefined, bytesBefore: bytes.length };
 }

@@ -307,6 +307,15 @@ describe('DMA', () => {
     expect(dmaRead(lab.unit, REQUESTER, 0xfee01000n, 4, none).ok).toBe(false);
     expect(lab.interrupts).toHaveLength(1);
   });
+
+  it('across the start of the interrupt range is a request for memory and an interrupt', () => {
+    const lab = new VtdLab();
+    const bytes = Uint8Array.of(1, 2, 3, 4, 0x41, 0, 0, 0);
+    expect(dmaWrite(lab.unit, REQUESTER, 0xfedffffcn, bytes, none).ok).toBe(false);
+    expect(lab.interrupts.map(({ vector }) => vector)).toEqual([0x41]);
+    expect(dmaWrite(lab.unit, REQUESTER, 0xfedffffcn, bytes, { pasid: 3 }).ok).toBe(false);
+    expect(lab.interrupts).toHaveLength(1);
+  });
 });
 
 describe('switches', () => {
