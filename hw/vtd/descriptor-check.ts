@@ -24,11 +24,18 @@ export const QueueError = {
   tailMisaligned: 6,
 } as const;
 
-/** Tests a descriptor of 8 words (the upper four zero in the 128-bit form). 0, or a QueueError. */
-export function descriptorError(words: Uint32Array, has: Capabilities): number {
+/** The first of the types that came with scalable mode, which have no 128-bit form. */
+const FIRST_WIDE_TYPE = DescriptorType.pasidIotlb;
+
+/**
+ * Tests a descriptor of 8 words. @param isNarrow It came from a queue of 128-bit descriptors; its upper words are zero.
+ * @returns 0, or a QueueError.
+ */
+export function descriptorError(words: Uint32Array, isNarrow: boolean, has: Capabilities): number {
   const type = descriptorType(words[0]);
   const layout = descriptorLayout(type);
   if (layout === undefined || !typeOffered(type, has)) return QueueError.type;
+  if (isNarrow && type >= FIRST_WIDE_TYPE) return QueueError.width;
   const upper = words[4] | words[5] | words[6] | words[7];
   if (layout.reservedSet(words) || upper !== 0) return QueueError.reserved;
   return meaningful(type, words, has) ? 0 : QueueError.reserved;

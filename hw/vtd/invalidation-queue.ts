@@ -135,14 +135,15 @@ export class InvalidationQueue {
 
   /** Fetches, tests and carries out the descriptor at the head. 0, or a queue error. */
   private step(head: number): number {
-    if (this.widthBytes === 16 && this.targets.scalableTables()) return QueueError.width;
+    const isNarrow = this.widthBytes === 16;
+    if (isNarrow && this.targets.scalableTables()) return QueueError.width;
     const address = this.baseAddress + head;
     const words = this.descriptor;
     words.fill(0);
     if (!this.memory.contains(address, this.widthBytes)) return QueueError.fetch;
     for (let word = 0; word < this.widthBytes / 4; word += 1)
       words[word] = this.memory.read32(address + word * 4);
-    const error = descriptorError(words, this.has) || this.statusWriteError(words);
+    const error = descriptorError(words, isNarrow, this.has) || this.statusWriteError(words);
     if (error !== 0) return error;
     this.advance();
     this.targets.executed(words, address);

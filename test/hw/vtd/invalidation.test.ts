@@ -236,6 +236,21 @@ describe('scalable mode', () => {
     expect(state()).toBe(expected);
   });
 
+  it.each([
+    [DescriptorType.pasidIotlb, 2 << 4],
+    [DescriptorType.pasidCache, 3 << 4],
+    [DescriptorType.pasidDeviceTlb, 0],
+    [DescriptorType.pageGroupResponse, 0],
+  ])('has 256-bit descriptors of type %i only, also while tables are legacy ones', (type, granularity) => {
+    const fetched = (width: 16 | 32): bigint => {
+      const lab = new VtdLab();
+      lab.startQueue(width);
+      lab.submit(Uint32Array.of(type | granularity, 0, 0, 0, 0, 0, 0, 0));
+      return lab.read('IQERCD');
+    };
+    expect([fetched(16), fetched(32)]).toEqual([5n, 0n]);
+  });
+
   it('takes 256-bit descriptors only', () => {
     const { lab } = build();
     lab.command(0);
@@ -308,7 +323,7 @@ describe('device-TLB invalidation', () => {
         return answer;
       },
     });
-    made.startQueue();
+    made.startQueue(32);
     return { made, seen };
   };
   const one = (values: Fields<typeof DeviceTlbDescriptor>) =>
@@ -365,10 +380,10 @@ describe('device-TLB invalidation', () => {
 describe('page group responses', () => {
   it('reach the device side', () => {
     const lab = new VtdLab();
-    lab.startQueue();
+    lab.startQueue(32);
     const values = { pasidPresent: 1, pasid: 5, requesterId: REQUESTER, group: 17, responseCode: 1 };
     lab.submit(encodeDescriptor(PageGroupResponseDescriptor, DescriptorType.pageGroupResponse, values));
     expect(lab.read('FSTS')).toBe(0n);
-    expect(lab.read('IQH')).toBe(16n);
+    expect(lab.read('IQH')).toBe(32n);
   });
 });
