@@ -36,8 +36,10 @@ export function descriptorError(words: Uint32Array, isNarrow: boolean, has: Capa
   const layout = descriptorLayout(type);
   if (layout === undefined || !typeOffered(type, has)) return QueueError.type;
   if (isNarrow && type >= FIRST_WIDE_TYPE) return QueueError.width;
+  // The upper half of a page group response is private data of the requester.
+  const isReservedUpper = type !== DescriptorType.pageGroupResponse;
   const upper = words[4] | words[5] | words[6] | words[7];
-  if (layout.reservedSet(words) || upper !== 0) return QueueError.reserved;
+  if (layout.reservedSet(words) || (isReservedUpper && upper !== 0)) return QueueError.reserved;
   return meaningful(type, words, has) ? 0 : QueueError.reserved;
 }
 

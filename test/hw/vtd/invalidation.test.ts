@@ -382,7 +382,9 @@ describe('page group responses', () => {
     const lab = new VtdLab();
     lab.startQueue(32);
     const values = { pasidPresent: 1, pasid: 5, requesterId: REQUESTER, group: 17, responseCode: 1 };
-    lab.submit(encodeDescriptor(PageGroupResponseDescriptor, DescriptorType.pageGroupResponse, values));
+    const response = encodeDescriptor(PageGroupResponseDescriptor, DescriptorType.pageGroupResponse, values);
+    const privateData = [1, 2, 3, 4];
+    lab.submit(Uint32Array.of(...response, ...privateData));
     expect(lab.read('FSTS')).toBe(0n);
     expect(lab.read('IQH')).toBe(32n);
   });
