@@ -24,8 +24,12 @@ export const QueueError = {
   tailMisaligned: 6,
 } as const;
 
-/** The first of the types that came with scalable mode, which have no 128-bit form. */
-const FIRST_WIDE_TYPE = DescriptorType.pasidIotlb;
+/** Types that came with scalable mode: they have no 128-bit form. */
+const WIDE_TYPES: readonly number[] = [
+  DescriptorType.pasidIotlb,
+  DescriptorType.pasidCache,
+  DescriptorType.pasidDeviceTlb,
+];
 
 /**
  * Tests a descriptor of 8 words. @param isNarrow It came from a queue of 128-bit descriptors; its upper words are zero.
@@ -35,7 +39,7 @@ export function descriptorError(words: Uint32Array, isNarrow: boolean, has: Capa
   const type = descriptorType(words[0]);
   const layout = descriptorLayout(type);
   if (layout === undefined || !typeOffered(type, has)) return QueueError.type;
-  if (isNarrow && type >= FIRST_WIDE_TYPE) return QueueError.width;
+  if (isNarrow && WIDE_TYPES.includes(type)) return QueueError.width;
   // The upper half of a page group response is private data of the requester.
   const isReservedUpper = type !== DescriptorType.pageGroupResponse;
   const upper = words[4] | words[5] | words[6] | words[7];

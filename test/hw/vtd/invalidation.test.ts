@@ -240,7 +240,6 @@ describe('scalable mode', () => {
     [DescriptorType.pasidIotlb, 2 << 4],
     [DescriptorType.pasidCache, 3 << 4],
     [DescriptorType.pasidDeviceTlb, 0],
-    [DescriptorType.pageGroupResponse, 0],
   ])('has 256-bit descriptors of type %i only, also while tables are legacy ones', (type, granularity) => {
     const fetched = (width: 16 | 32): bigint => {
       const lab = new VtdLab();
