@@ -6,6 +6,7 @@ const KEPT = 1000;
 export class KernelLog {
   private readonly kept: string[] = [];
   private dropped = 0;
+  private readonly warnedOnce = new Set<string>();
 
   /** Lines ever written: a mark for `since`. */
   get count(): number {
@@ -28,6 +29,13 @@ export class KernelLog {
   /** A WARN_ON that fired: the call goes on, the log shows where. */
   warn(inFunction: string): void {
     this.write(`WARNING in ${inFunction}`);
+  }
+
+  /** A WARN_ON_ONCE: says nothing the next time. */
+  warnOnce(inFunction: string): void {
+    if (this.warnedOnce.has(inFunction)) return;
+    this.warnedOnce.add(inFunction);
+    this.warn(inFunction);
   }
 
   /** Lines written since a count was taken. */

@@ -137,6 +137,7 @@ export class LinuxKernel {
       defaultType: systemDefaultType(
         this.amd?.cachesNonPresent === true ? { ...this.options, strict: true } : this.options,
         this.lookup?.units.flatMap(({ registers }) => registers ?? []) ?? [],
+        profile.cachingModeStrict,
       ),
       interruptRemapping: this.interruptsRemapped(options),
     });

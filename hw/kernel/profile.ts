@@ -47,6 +47,8 @@ export interface KernelProfile {
    * refuses the step to the blocking domain with EINVAL.
    */
   readonly reservedMemoryRefusal: 'at-attach' | 'at-blocking';
+  /** An attach of the very domain that the group is on moves its devices all the same; since 7.x nothing happens. */
+  readonly attachRepeats: boolean;
 
   // Intel driver (drivers/iommu/intel)
   /**
@@ -57,6 +59,10 @@ export interface KernelProfile {
   readonly firstLevelChoice: 'all-units' | 'by-type' | 'by-device';
   /** Width a new domain starts with: 57 bits cut down at attach, or the width of the unit behind the device. */
   readonly domainWidth: 'widest-then-cut' | 'unit';
+  /** Whatever fails in the unit at a normal attach (tables, domain ids) comes out as EBUSY, or as the errno it had. */
+  readonly attachFailure: 'busy' | 'driver';
+  /** Caching mode makes flushing strict for all domains, or for second-level ones only. */
+  readonly cachingModeStrict: 'always' | 'second-level';
   /** Units that flush their caches themselves at SRTP (CAP.ESRTPS) are spared the global flushes. */
   readonly trustsSelfFlush: boolean;
   /** PASID, PRI and ATS are switched on when the device is probed; before, at the first attach. */
@@ -67,8 +73,10 @@ export interface KernelProfile {
   readonly pageSnoop: 'unmanaged' | 'enforced';
   /** SRE for paging domains: wherever the unit supports it (PASID other than 0), or never. */
   readonly supervisorRequests: boolean;
-  /** First-level entries carry XD everywhere, and A and D only for the kernel's own DMA. */
+  /** First-level entries carry XD everywhere. */
   readonly firstLevelExecuteDisable: boolean;
+  /** Second-level leaves carry R whatever is asked: what is mapped for writing only can be read. */
+  readonly leavesAlwaysReadable: boolean;
   /** Descriptors of page-selective flushes carry the address as unmapped, not aligned to their mask. */
   readonly exactFlushAddress: boolean;
   /**
@@ -76,7 +84,10 @@ export interface KernelProfile {
    * boundary is flushed in part.
    */
   readonly shortFirstLevelFlush: boolean;
-  /** An unmap goes in runs of one page size, each with flushes of its own; lists of devices are newest first. */
+  /**
+   * An unmap goes in runs of one page size, each with flushes of its own; lists of devices are newest first; the flush of
+   * one unit is followed by those of the device-TLBs behind all units.
+   */
   readonly unmapInRuns: boolean;
   /** Freeing a domain detaches its devices first; else it is refused while attached. */
   readonly freeDetaches: boolean;
@@ -246,14 +257,18 @@ const LINUX_5_15: KernelProfile = {
   identityStandsForIdentity: false,
   claimNeedsOwner: false,
   reservedMemoryRefusal: 'at-attach',
+  attachRepeats: true,
   firstLevelChoice: 'all-units',
   domainWidth: 'widest-then-cut',
+  attachFailure: 'busy',
+  cachingModeStrict: 'always',
   trustsSelfFlush: false,
   deviceFeaturesAt: 'attach',
   pasidTearDown: 'zero-first',
   pageSnoop: 'unmanaged',
   supervisorRequests: true,
   firstLevelExecuteDisable: true,
+  leavesAlwaysReadable: true,
   exactFlushAddress: true,
   shortFirstLevelFlush: true,
   unmapInRuns: true,
@@ -290,6 +305,8 @@ const LINUX_6_1: KernelProfile = {
   revertsFailedSwitch: true,
   freeDetaches: false,
   firstLevelChoice: 'by-type',
+  attachFailure: 'driver',
+  cachingModeStrict: 'second-level',
   pageSnoop: 'enforced',
   vfioInitialPageSizes: 0xffff_ffff_ffff_f000n,
   unmapStopsAtOtherProcess: false,
@@ -313,6 +330,7 @@ const LINUX_7_2: KernelProfile = {
   identityStandsForIdentity: false,
   claimNeedsOwner: true,
   reservedMemoryRefusal: 'at-blocking',
+  attachRepeats: false,
   firstLevelChoice: 'by-device',
   domainWidth: 'unit',
   trustsSelfFlush: true,
@@ -320,6 +338,7 @@ const LINUX_7_2: KernelProfile = {
   pasidTearDown: 'present-first',
   supervisorRequests: false,
   firstLevelExecuteDisable: false,
+  leavesAlwaysReadable: false,
   exactFlushAddress: false,
   shortFirstLevelFlush: false,
   unmapInRuns: false,

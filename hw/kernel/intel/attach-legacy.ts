@@ -5,6 +5,7 @@
 import { ScalableContextEntry } from '../../vtd/layouts.ts';
 import { KernelError } from '../errno.ts';
 import type { KernelLog } from '../kernel-log.ts';
+import type { KernelProfile } from '../profile.ts';
 import type { QuirkLog } from '../quirk-log.ts';
 import { forEachAlias, type IntelAttachment } from './attachment.ts';
 import type { DeviceInfo } from './device-info.ts';
@@ -20,6 +21,7 @@ export class LegacyAttachment implements IntelAttachment {
   private readonly log: KernelLog;
   private readonly quirks: QuirkLog;
   private readonly units: () => readonly IntelUnit[];
+  private readonly profile: KernelProfile;
 
   constructor(
     tables: TableWriter,
@@ -28,7 +30,9 @@ export class LegacyAttachment implements IntelAttachment {
     quirks: QuirkLog,
     /** Active units: page sizes are those that all of them have. */
     units: () => readonly IntelUnit[],
+    profile: KernelProfile,
   ) {
+    this.profile = profile;
     this.tables = tables;
     this.entries = entries;
     this.log = log;
@@ -50,6 +54,7 @@ export class LegacyAttachment implements IntelAttachment {
     this.detach(info);
     try {
       this.prepare(info, domain);
+      this.insert(info, domain);
     } catch (error) {
       if (before !== undefined) {
         this.quirks.show(
@@ -59,17 +64,30 @@ export class LegacyAttachment implements IntelAttachment {
       }
       throw error;
     }
-    this.useUnit(domain, info.unit);
-    info.domain = domain;
-    domain.devices.add(info);
+  }
+
+  /** dmar_insert_one_dev_info. */
+  private insert(info: DeviceInfo, domain: IntelDomain): void {
     try {
+      this.useUnit(domain, info.unit);
+      info.domain = domain;
+      domain.devices.add(info);
       if (info.unit.scalable && info.pci !== undefined) {
         info.pasidTable = new PasidTable(this.tables, info.device.name, this.pasidLimit(info));
-        this.entries.setPasid(info, domain, NO_PASID);
+        this.setRidEntry(info, domain);
       }
       this.mapContexts(info, domain);
     } catch (error) {
       this.detach(info);
+      throw this.profile.attachFailure === 'busy' ? asBusy(error) : error;
+    }
+  }
+
+  private setRidEntry(info: DeviceInfo, domain: IntelDomain): void {
+    try {
+      this.entries.setPasid(info, domain, NO_PASID);
+    } catch (error) {
+      this.log.write(`${busName(info)}: DMAR: Setup RID2PASID failed`);
       throw error;
     }
   }
@@ -85,10 +103,11 @@ export class LegacyAttachment implements IntelAttachment {
     for (const [pasid, other] of [...info.pasidDomains]) this.detachPasid(info, other, pasid);
     if (unit.scalable && info.pci !== undefined) this.entries.tearDownPasid(info, NO_PASID);
     // Before the context entry goes: hence no device-TLB flush for it later.
+    const hadDeviceTlb = info.atsEnabled;
     info.disableAts();
+    if (hadDeviceTlb) domain.updateDeviceTlb();
     info.disablePri();
     info.disablePasid();
-    domain.updateDeviceTlb();
     this.clearContexts(info, domain);
     info.pasidTable?.free();
     info.pasidTable = undefined;
@@ -202,9 +221,9 @@ export class LegacyAttachment implements IntelAttachment {
     const { unit } = info;
     const domainId = domain.domainIdOn(unit);
     forEachAlias(info, false, (bus, devfn) => {
-      // Only the entry of its own id knows of the device's ATS.
+      // Only the entry of its own id knows of the device's ATS; a legacy pass-through entry has no room for it.
       const own = bus === info.bus && devfn === info.devfn;
-      const withAts = own && info.atsSupported;
+      const withAts = own && info.atsSupported && (unit.scalable || domain.table !== undefined);
       if (unit.scalable) {
         const address = unit.contextAddress(bus, devfn, true);
         if (address !== undefined && this.entries.contextPresent(address)) return;
@@ -252,6 +271,12 @@ export class LegacyAttachment implements IntelAttachment {
     const narrowest = Math.min(...this.units().map(({ capabilities }) => pasidsOf(capabilities)));
     return Math.min(info.maximumPasids, narrowest);
   }
+}
+
+/** Its callers learn only that there was no new record, and take it for one of another domain. */
+function asBusy(error: unknown): unknown {
+  if (!(error instanceof KernelError) || error.code === 'EBUSY') return error;
+  return new KernelError('EBUSY', error.rule, error.message, error.remedy);
 }
 
 /** intel_pasid_max_id takes in units with PASIDs only. */

@@ -1,4 +1,5 @@
 /** Which caches a change of a domain's page table concerns, and the descriptors that reach them (cache.c, iommu.c). */
+import type { DeviceInfo } from './device-info.ts';
 import type { IntelDomain } from './domain.ts';
 import type { IntelUnit } from './unit.ts';
 
@@ -20,6 +21,13 @@ export function coveringSpan(page: number, count: number): Span {
   return { page: page - (page % 2 ** order), order };
 }
 
+/** The least power of two that is not below the count. */
+function orderOf(count: number): number {
+  let order = 0;
+  while (2 ** order < count) order += 1;
+  return order;
+}
+
 /** Something became mapped. Only caching mode keeps absent second-level entries; first level never does. */
 export function flushMapped(domain: IntelDomain, page: number, count: number): void {
   for (const unit of domain.unitUses.keys()) {
@@ -35,10 +43,13 @@ export function flushMapped(domain: IntelDomain, page: number, count: number): v
 export function flushUnmapped(domain: IntelDomain, page: number, count: number, leavesOnly: boolean): void {
   if (domain.unitUses.size === 0 && domain.nestedDomains.size === 0) return;
   const span = coveringSpan(page, count);
+  const short = domain.firstLevel && domain.profile.shortFirstLevelFlush;
+  // The size of a descriptor lies in the address: one that is not aligned to it may name more.
+  const ofDevices = short ? { page, order: orderOf(count) } : span;
   for (const unit of domain.unitUses.keys()) {
     const flush = (): void => {
       flushIotlb(domain, unit, page, count, span, leavesOnly);
-      flushDeviceTlbs(domain, unit, span);
+      flushDeviceTlbs(domain, unit, ofDevices);
     };
     // Old kernels wait for each descriptor.
     if (domain.profile.unmapInRuns) flush();
@@ -69,7 +80,8 @@ function flushIotlb(
   const { pageSelectiveInvalidation, maximumAddressMask } = unit.capabilities;
   const domainId = domain.domainIdOn(unit);
   if (domain.firstLevel) {
-    const order = domain.profile.shortFirstLevelFlush ? Math.ceil(Math.log2(count)) : span.order;
+    const order = domain.profile.shortFirstLevelFlush ? orderOf(count) : span.order;
+    if (page % 2 ** order !== 0) domain.driver.log.warnOnce('qi_flush_piotlb');
     if (order < span.order)
       domain.driver.quirks.show(
         'first-level-short-flush',
@@ -102,21 +114,23 @@ export function pasidsOn(domain: IntelDomain, unit: IntelUnit): number[] {
 }
 
 export function flushDeviceTlbs(domain: IntelDomain, unit: IntelUnit, span: Span): void {
-  // Old kernels keep these lists newest first.
-  const order = <T>(list: Iterable<T>): T[] => (domain.profile.unmapInRuns ? [...list].reverse() : [...list]);
-  const looks = !domain.profile.unmapInRuns || domain.hasDeviceTlb;
+  const old = domain.profile.unmapInRuns;
+  // Old kernels keep these lists newest first, and go through all of them for each unit.
+  const order = <T>(list: Iterable<T>): T[] => (old ? [...list].reverse() : [...list]);
+  const concerns = (info: DeviceInfo): boolean => (old || info.unit === unit) && info.atsEnabled;
+  const looks = !old || domain.hasDeviceTlb;
   for (const info of looks ? order(domain.devices) : []) {
-    if (info.unit === unit && info.atsEnabled) unit.flush.deviceTlb(info, span.page, span.order);
+    if (concerns(info)) info.unit.flush.deviceTlb(info, span.page, span.order);
   }
   for (const { info } of order(domain.auxiliaryRecords)) {
-    if (info.unit !== unit || !info.atsEnabled) continue;
+    if (!concerns(info)) continue;
     const { quirks } = domain.driver;
     const where = `${info.device.name}, PASID ${domain.defaultPasid}`;
     if (!looks) {
       quirks.show('aux-missed-device-tlb', where);
       continue;
     }
-    unit.flush.deviceTlb(info, span.page, span.order);
+    info.unit.flush.deviceTlb(info, span.page, span.order);
     quirks.show('aux-unmap-plain-device-tlb', where);
   }
   for (const [info, pasids] of domain.pasidAttachments) {

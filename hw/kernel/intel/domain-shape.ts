@@ -28,9 +28,10 @@ export function allocatePaging(
   const firstLevel = choosesFirstLevel(driver, unit, kernelDma, options);
   if (profile.domainWidth === 'widest-then-cut') {
     const format = firstLevel
-      ? firstLevelFormat(profile, kernelDma)
+      ? firstLevelFormat(profile)
       : secondLevelFormat(
           driver.units.every((each) => each.capabilities.snoopControl === 1) ? 'on-request' : 'never',
+          profile.leavesAlwaysReadable,
         );
     const table = new PageTable(memory, allocator, format, 5);
     return {
@@ -46,7 +47,7 @@ export function allocatePaging(
   if (firstLevel) {
     const fiveLevels = capabilities.firstLevel5Levels === 1;
     return {
-      table: new PageTable(memory, allocator, firstLevelFormat(profile, kernelDma), fiveLevels ? 5 : 4),
+      table: new PageTable(memory, allocator, firstLevelFormat(profile), fiveLevels ? 5 : 4),
       firstLevel,
       addressBits: fiveLevels ? 57 : 48,
       largestLevel: capabilities.firstLevel1GibPages === 1 ? 3 : 2,

@@ -70,6 +70,8 @@ export class IntelDomain implements DriverDomain {
    * with ATS that is aux-attached to a domain already in use on its unit is missed.
    */
   hasDeviceTlb = false;
+  /** Some unit used it: from then on the aperture leaves the upper half of a first-level domain out. */
+  private wasOnUnit = false;
   private snoop = false;
   private everMapped = false;
 
@@ -102,7 +104,8 @@ export class IntelDomain implements DriverDomain {
   }
 
   get aperture(): Aperture {
-    const bits = this.addressBits - (this.firstLevel && this.profile.domainWidth === 'unit' ? 1 : 0);
+    const settled = this.profile.domainWidth === 'unit' || this.wasOnUnit;
+    const bits = this.addressBits - (this.firstLevel && settled ? 1 : 0);
     return { first: 0 as Page, last: (2 ** (bits - 12) - 1) as Page };
   }
 
@@ -120,7 +123,7 @@ export class IntelDomain implements DriverDomain {
     if (!this.driver.canSnoop(this) || (!this.firstLevel && this.everMapped)) return false;
     this.snoop = true;
     if (this.firstLevel) this.driver.setPageSnoop(this);
-    else this.table.changeFormat(secondLevelFormat('always'));
+    else this.table.changeFormat(secondLevelFormat('always', this.profile.leavesAlwaysReadable));
     return true;
   }
 
@@ -141,7 +144,15 @@ export class IntelDomain implements DriverDomain {
       use.users += 1;
       return false;
     }
-    this.unitUses.set(unit, { domainId: unit.takeDomainId(), users: 1 });
+    let domainId: number;
+    try {
+      domainId = unit.takeDomainId();
+    } catch (error) {
+      if (!this.profile.staticDomains) this.driver.log.write(`DMAR: ${unit.name}: No free domain ids`);
+      throw error;
+    }
+    this.unitUses.set(unit, { domainId, users: 1 });
+    this.wasOnUnit = true;
     return true;
   }
 
@@ -203,6 +214,10 @@ export class IntelDomain implements DriverDomain {
       (prot & (IommuProt.read | IommuProt.write)) === 0 &&
       !(this.firstLevel && this.profile.domainWidth === 'unit')
     ) {
+      if (this.profile.failedMapFlush) {
+        this.highestPage = Math.max(this.highestPage, page + count);
+        this.syncNothing();
+      }
       throw new KernelError(
         'EINVAL',
         'mapping without rights',
@@ -223,16 +238,31 @@ export class IntelDomain implements DriverDomain {
     if (table === undefined) return 0;
     if (!this.profile.unmapInRuns) return this.unmapRun(table, page, count);
     let done = 0;
+    // What waits for its flush (struct iommu_iotlb_gather): runs of one length that follow each other.
+    let waiting: { page: number; count: number; run: number } | undefined;
+    let tablesFreed = false;
     while (done < count) {
       const at = page + done;
       // The driver goes by the entry where its walk ends, which may be one of an upper table that holds nothing: it then
       // unmaps, flushes and reports all that this entry spans.
       const span = 512 ** (table.stopLevel(at) - 1);
       const run = Math.max(runOfOneSize(at, count - done, this.largestLevel), span);
-      this.unmapRun(table, at, run);
+      const tablesBefore = table.tableCount;
+      table.unmap(at as Page, run, true);
+      tablesFreed ||= table.tableCount !== tablesBefore;
       if (this.highestPage === at + run) this.highestPage = at;
+      if (waiting?.run === run) waiting.count += run;
+      else {
+        // Tables of this run count for the flush of the one before: they are in its list already.
+        if (waiting !== undefined) {
+          flushUnmapped(this, waiting.page, waiting.count, !tablesFreed);
+          tablesFreed = false;
+        }
+        waiting = { page: at, count: run, run };
+      }
       done += run;
     }
+    if (waiting !== undefined) flushUnmapped(this, waiting.page, waiting.count, !tablesFreed);
     return done;
   }
 
@@ -257,11 +287,7 @@ export class IntelDomain implements DriverDomain {
       this.driver.log.write(
         `DMAR: intel_iommu_map: iommu width (${this.addressBits}) is not sufficient for the mapped address (${highest})`,
       );
-      flushUnmapped(this, LAST_PAGE, 1, false);
-      this.driver.quirks.show(
-        'failed-map-flushes-last-page',
-        `${this.name}: page 0x${LAST_PAGE.toString(16)}`,
-      );
+      this.syncNothing();
     }
     throw new KernelError(
       this.profile.mapBeyondWidth,
@@ -269,6 +295,12 @@ export class IntelDomain implements DriverDomain {
       `A mapping up to 0x${highest} lies beyond the ${this.addressBits} bits of ${this.name}.`,
       'Map at a lower address.',
     );
+  }
+
+  /** The way back of a mapping that failed at its first page unmaps nothing, and flushes for it. */
+  private syncNothing(): void {
+    flushUnmapped(this, LAST_PAGE, 1, true);
+    this.driver.quirks.show('failed-map-flushes-last-page', `${this.name}: page 0x${LAST_PAGE.toString(16)}`);
   }
 
   /** 5.15 leaves what is mapped already and warns; later kernels refuse. */
@@ -285,8 +317,8 @@ export class IntelDomain implements DriverDomain {
 
   private unmapRun(table: PageTable, page: number, count: number): number {
     const tablesBefore = table.tableCount;
-    const unmapped = table.unmap(page as Page, count, this.profile.unmapInRuns);
-    if (unmapped > 0 || this.profile.unmapInRuns) {
+    const unmapped = table.unmap(page as Page, count, false);
+    if (unmapped > 0) {
       flushUnmapped(this, page, Math.max(count, unmapped), table.tableCount === tablesBefore);
     }
     return unmapped;

@@ -95,7 +95,7 @@ export class IntelDriver implements IommuDriver {
     this.attachment =
       profile.deviceFeaturesAt === 'probe'
         ? new ModernAttachment(this.tables, this.entries, () => this.maximumPasid)
-        : new LegacyAttachment(this.tables, this.entries, log, this.quirks, () => this.units);
+        : new LegacyAttachment(this.tables, this.entries, log, this.quirks, () => this.units, profile);
   }
 
   /** alloc_iommu: a unit that the driver can't use is told of and left alone, and so are the devices behind it. */

@@ -76,9 +76,15 @@ export class EntryWriter {
    */
   tearDownPasid(info: DeviceInfo, pasid: number): void {
     const { unit, pasidTable } = info;
-    const words = pasidTable?.read(pasid);
-    if (pasidTable === undefined || words === undefined || !PasidTableEntry.fields.present.isSet(words))
+    if (pasidTable === undefined) return;
+    // Looking for the entry makes its leaf table.
+    if (!pasidTable.reserve(pasid)) {
+      this.log.warn('intel_pasid_get_entry');
+      this.log.warn('intel_pasid_tear_down_entry');
       return;
+    }
+    const words = pasidTable.read(pasid);
+    if (words === undefined || !PasidTableEntry.fields.present.isSet(words)) return;
     const domainId = PasidTableEntry.fields.domainId.get(words);
     const type = PasidTableEntry.fields.translationType.get(words);
     const presentFirst = this.profile.pasidTearDown === 'present-first';

@@ -28,9 +28,12 @@ const RIGHTS = IommuProt.read | IommuProt.write;
 
 /**
  * Second level. `snoop`: leaves carry SNP (bit 11): every leaf of a domain that enforces snooping, and before 7.x each
- * mapping that asks for it on units that have it.
+ * mapping that asks for it on units that have it. `alwaysReadable`: R whatever is asked, as before 7.x.
  */
-export function secondLevelFormat(snoop: 'never' | 'on-request' | 'always'): PageTableFormat {
+export function secondLevelFormat(
+  snoop: 'never' | 'on-request' | 'always',
+  alwaysReadable = false,
+): PageTableFormat {
   return {
     kind: 'second-level',
     presentMask: second.read.mask | second.write.mask,
@@ -40,7 +43,7 @@ export function secondLevelFormat(snoop: 'never' | 'on-request' | 'always'): Pag
     leafLow(prot) {
       const snooped = snoop === 'always' || (snoop === 'on-request' && (prot & IommuProt.cache) !== 0);
       return (
-        ((prot & IommuProt.read) !== 0 ? second.read.mask : 0) |
+        (alwaysReadable || (prot & IommuProt.read) !== 0 ? second.read.mask : 0) |
         ((prot & IommuProt.write) !== 0 ? second.write.mask : 0) |
         (snooped ? second.snoop.mask : 0)
       );
@@ -51,13 +54,11 @@ export function secondLevelFormat(snoop: 'never' | 'on-request' | 'always'): Pag
 }
 
 /**
- * First level. 7.x sets A in everything and D in writable leaves, and leaves XD alone. Before, XD is set everywhere
- * (no device fetches code), A and D only in domains of the kernel's own DMA.
+ * First level: A in everything, D in writable leaves. Before 7.x XD is set everywhere as well (no device fetches code).
  */
-export function firstLevelFormat(profile: KernelProfile, kernelDma: boolean): PageTableFormat {
+export function firstLevelFormat(profile: KernelProfile): PageTableFormat {
   const executeDisable = profile.firstLevelExecuteDisable ? 0x80000000 : 0;
-  const preset = !profile.firstLevelExecuteDisable || kernelDma;
-  const always = first.present.mask | first.user.mask | (preset ? first.accessed.mask : 0);
+  const always = first.present.mask | first.user.mask | first.accessed.mask;
   return {
     kind: 'first-level',
     presentMask: first.present.mask,
@@ -66,7 +67,7 @@ export function firstLevelFormat(profile: KernelProfile, kernelDma: boolean): Pa
     tableHigh: executeDisable,
     leafLow(prot) {
       const writable = (prot & IommuProt.write) !== 0;
-      return always | (writable ? first.write.mask : 0) | (writable && preset ? first.dirty.mask : 0);
+      return always | (writable ? first.write.mask | first.dirty.mask : 0);
     },
     leafHigh: executeDisable,
     rightsOf: (low) => IommuProt.read | ((low & first.write.mask) !== 0 ? IommuProt.write : 0),

@@ -284,6 +284,10 @@ export class LinuxIommuCore implements IommuCore {
         `${own.name} was not made by the driver that serves group ${group.id}.`,
       );
     }
+    if (group.domain === own && this.profile.attachRepeats) {
+      for (const device of group.devices) own.driver.attach(own, device);
+      return;
+    }
     switchGroup(group, own, this.profile.revertsFailedSwitch);
   }
 

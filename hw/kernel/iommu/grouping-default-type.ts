@@ -81,15 +81,23 @@ function firstLevelByDefault(registers: UnitRegisters, scalableMode: boolean): b
 /**
  * A unit in caching mode makes all flushing strict ("IOMMU batching disallowed due to virtualization"), unless its domains
  * are first-level.
+ * @param always The level makes no difference, as before 6.x.
  */
-export function forcesStrict(registers: UnitRegisters, options: IommuOptions): boolean {
-  return bit(registers.cap, CACHING_MODE) && !firstLevelByDefault(registers, options.scalableMode);
+export function forcesStrict(registers: UnitRegisters, options: IommuOptions, always = false): boolean {
+  return (
+    bit(registers.cap, CACHING_MODE) && (always || !firstLevelByDefault(registers, options.scalableMode))
+  );
 }
 
 /** System-wide type where no member of the group demands another. */
-export function systemDefaultType(options: IommuOptions, units: readonly UnitRegisters[]): DefaultType {
+export function systemDefaultType(
+  options: IommuOptions,
+  units: readonly UnitRegisters[],
+  cachingModeStrict: 'always' | 'second-level' = 'second-level',
+): DefaultType {
   if (options.passThrough) return 'identity';
-  const strict = options.strict || units.some((unit) => forcesStrict(unit, options));
+  const always = cachingModeStrict === 'always';
+  const strict = options.strict || units.some((unit) => forcesStrict(unit, options, always));
   return strict ? 'DMA' : 'DMA-FQ';
 }
 

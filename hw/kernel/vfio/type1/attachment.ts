@@ -52,11 +52,9 @@ function detach(state: Type1State, domain: IommuDomain, group: ContainerGroup): 
   else core.detachDevice(domain, isolating);
 }
 
-/** The reserved regions that bind a group: of the group itself, or of the device that isolates it. */
+/** The reserved regions that bind a group. An mdev's own group has none, whatever binds the device that isolates it. */
 function blockedBy(state: Type1State, group: ContainerGroup): PageRange[] {
-  const { core } = state.environment;
-  const owner = group.isolatingDevice === undefined ? group.iommuGroup : core.groupOf(group.isolatingDevice);
-  return owner === undefined ? [] : blockedRanges(core, owner);
+  return blockedRanges(state.environment.core, group.iommuGroup);
 }
 
 /** pgsize_bitmap: what all domains have, pages below the CPU's replaced by the CPU's. */
@@ -168,7 +166,8 @@ export function attachGroup(state: Type1State, group: ContainerGroup): void {
     } else {
       if (profile.type1TestsSuperpages) testSuperpages(fresh);
       replay(state, fresh);
-      state.domains.push({ domain: fresh, groups: [member] });
+      // Newest first, as all walks over domains go.
+      state.domains.unshift({ domain: fresh, groups: [member] });
       updatePageSizes(state);
     }
     state.ranges = ranges;

@@ -128,7 +128,7 @@ describe('entries as the kernel writes them', () => {
   });
 
   it('first level of 7.2: 25h read-only, 67h writable (debugfs of a running 7.2.13)', () => {
-    const format = firstLevelFormat(KERNEL_PROFILES['7.2'], false);
+    const format = firstLevelFormat(KERNEL_PROFILES['7.2']);
     expect(lowBits(format, IommuProt.read)).toBe(0x25);
     expect(lowBits(format, RW)).toBe(0x67);
     expect(lowBits(format, IommuProt.write)).toBe(0x67);
