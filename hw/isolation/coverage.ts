@@ -64,14 +64,15 @@ export function coverageOf(description: HostDescription, topology: PciTopology):
   } else if (!options.intelEnabled) {
     return none('the kernel command line switches the IOMMU off (intel_iommu=off or iommu=off)');
   }
+  const table = description.dmar === undefined ? undefined : readTable(description.dmar);
   if (description.iommu?.state === 'unknown' && description.kernelCommandLine === undefined) {
     const evidence = acsEvidence(description, topology);
     if (typeof evidence === 'string') return none(evidence);
-    if (evidence === undefined) taken.push('The source does not tell whether the IOMMU was on: taken as on.');
+    // Where firmware opts in, Linux asks for ACS also with the IOMMU off (dmar_required).
+    if (evidence === undefined || table?.dmaControlOptIn === true)
+      taken.push('The source does not tell whether the IOMMU was on: taken as on.');
   }
-  if (description.dmar !== undefined) {
-    return fromTable(readTable(description.dmar), description, topology, options, amd, taken);
-  }
+  if (table !== undefined) return fromTable(table, description, topology, options, amd, taken);
   if (!amd && description.iommu?.state !== 'unknown' && description.iommu?.state !== 'assumed') {
     return none('the machine has no DMAR table, so no IOMMU');
   }

@@ -35,6 +35,7 @@ function report(
   hostAddressWidth = 46,
   plans = PLANS,
   more: Parameters<typeof machineOf>[1] = {},
+  dmaControlOptIn = false,
 ) {
   const bytes = writeDmar({
     revision: 1,
@@ -46,7 +47,7 @@ function report(
     hostAddressWidth,
     interruptRemapping: true,
     x2apicOptOut: false,
-    dmaControlOptIn: false,
+    dmaControlOptIn,
     structures,
     warnings: [],
   });
@@ -169,5 +170,15 @@ describe('reserved memory beyond what a unit translates', () => {
 describe('units of one table', () => {
   it('an entry that repeats segment and register base of another counts for nothing', () => {
     expect(members([unit([scope(2, 2)]), everything])).toEqual(['0000:00:02.0', '0000:01:00.0']);
+  });
+});
+
+describe('whether the IOMMU was on', () => {
+  it('is not told by ACS where firmware opts in: Linux then asks for ACS with the IOMMU off too (dmar_required)', () => {
+    const unsaid = { iommu: { state: 'unknown', because: 'test' }, kernelCommandLine: undefined } as const;
+    const assumed = (optIn: boolean): string[] =>
+      report([everything], 46, PLANS, unsaid, optIn).assumptions.filter((one) => one.includes('was on'));
+    expect(assumed(false)).toEqual([]);
+    expect(assumed(true)).toHaveLength(1);
   });
 });
