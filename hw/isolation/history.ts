@@ -72,6 +72,8 @@ class Replay {
         const gone =
           event.kind === 'remove' ? this.withAllBehind(event.device) : this.wholeSlot(event.device);
         for (const device of gone.reverse()) {
+          if (event.kind === 'unplug') this.removed.delete(device);
+          if (this.absent.has(device)) continue;
           this.formation.remove(device);
           // The physical function's driver switches its virtual ones off: no rescan finds them again.
           if (device.isVirtualFunction) this.machine.topology.remove(device);

@@ -8,8 +8,11 @@ import {
   type FunctionDescription,
   formatPciAddress,
   type HostDescription,
+  type HostEvent,
+  type PciAddress,
   type PlacedCapability,
   parsePciAddress,
+  Sriov,
 } from '../../hw/index.ts';
 import { hexOf } from './lspci.ts';
 import type { QemuDevice } from './qemu-devices.ts';
@@ -46,6 +49,8 @@ interface Stand {
   /** Express port type of a bridge; absent: a conventional one. */
   readonly port?: number;
   readonly acs?: boolean;
+  /** Where its virtual functions are: First VF Offset and VF Stride. */
+  readonly virtual?: readonly [offset: number, stride: number];
 }
 
 /** Bridges by QEMU driver. */
@@ -62,28 +67,32 @@ const BRIDGES: Readonly<Record<string, Stand>> = {
   'i82801b11-bridge': { ids: [0x8086, 0x244e] },
 };
 
-/** Endpoints that Linux knows to keep apart: by vendor as integrated endpoints, by device elsewhere. */
+/** Endpoints that Linux knows to keep apart (by vendor as integrated endpoints, by device elsewhere), or with SR-IOV. */
 const KNOWN_ENDPOINTS: Readonly<Record<string, Stand>> = {
   e1000e: { ids: [0x8086, 0x10d3] },
-  igb: { ids: [0x8086, 0x10c9] },
+  igb: { ids: [0x8086, 0x10c9], virtual: [0x80, 2] },
+  nvme: { virtual: [1, 1] },
 };
 
 /**
  * Stands for functions that are gone by the time of the capture, so that the others get the numbers they had. What they
  * were tells the QEMU command line: a bridge takes all behind it with it, on buses numbered after those before it.
  * Without it, an endpoint without ACS.
- * @param former addresses as events name them
+ * @param events what happened
  */
 export function formerFunctions(
-  former: readonly string[],
+  events: readonly HostEvent[],
   description: HostDescription,
   devices: readonly QemuDevice[],
 ): FunctionDescription[] {
-  return new FormerFunctions(former, description, devices).all();
+  return new FormerFunctions(events, description, devices).all();
 }
 
 class FormerFunctions {
-  private readonly former: readonly string[];
+  /** Addresses of what left, as far as events tell. */
+  private readonly former: string[];
+  private readonly present: ReadonlySet<string>;
+  private readonly events: readonly HostEvent[];
   private readonly description: HostDescription;
   private readonly devices: readonly QemuDevice[];
   private readonly made = new Map<string, FunctionDescription>();
@@ -92,10 +101,15 @@ class FormerFunctions {
   /** Bridges by bus: devfn and last bus number behind. */
   private readonly bridges = new Map<number, { devfn: number; last: number }[]>();
 
-  constructor(former: readonly string[], description: HostDescription, devices: readonly QemuDevice[]) {
-    this.former = [...former].sort();
+  constructor(events: readonly HostEvent[], description: HostDescription, devices: readonly QemuDevice[]) {
+    this.events = events;
     this.description = description;
     this.devices = devices;
+    this.present = new Set(description.functions.map((one) => one.address));
+    const left = events.flatMap((one) =>
+      one.kind === 'remove' || one.kind === 'unplug' ? [one.device] : [],
+    );
+    this.former = [...new Set(left)].filter((address) => !this.present.has(address)).sort();
     for (const one of description.functions) {
       const at = parsePciAddress(one.address);
       if (at !== undefined && secondaryBus(one) !== undefined) {
@@ -132,6 +146,7 @@ class FormerFunctions {
   }
 
   all(): FunctionDescription[] {
+    this.former.push(...this.slotMates());
     for (const address of this.former) {
       const at = parsePciAddress(address);
       if (at === undefined || this.made.has(address)) continue;
@@ -143,16 +158,26 @@ class FormerFunctions {
     return [...this.made.values()];
   }
 
+  /** Functions that were pulled out with the one that an event names. */
+  private slotMates(): string[] {
+    const pulled = this.events.flatMap((one) => (one.kind === 'unplug' ? [one.device] : []));
+    return pulled.flatMap((address) => {
+      const at = parsePciAddress(address);
+      if (at === undefined || this.present.has(address)) return [];
+      return this.childrenOf(this.buses.get(at.bus) ?? '')
+        .filter((one) => one.device === at.device)
+        .map((one) => addressText(at.bus, one))
+        .filter((mate) => !this.present.has(mate) && !this.former.includes(mate));
+    });
+  }
+
   /** Returns the last bus number that it takes. */
   private make(address: string, device: QemuDevice | undefined): number {
     const at = parsePciAddress(address);
     if (at === undefined) return 0;
     const stand = BRIDGES[device?.driver ?? ''];
     if (stand === undefined) {
-      this.put(
-        address,
-        endpointBytes(this.header(address), KNOWN_ENDPOINTS[device?.driver ?? ''], this.behind(at.bus)),
-      );
+      this.makeEndpoint(address, at, KNOWN_ENDPOINTS[device?.driver ?? '']);
       return at.bus;
     }
     const devfn = at.device * 8 + at.function;
@@ -170,15 +195,28 @@ class FormerFunctions {
     return last;
   }
 
+  /** With as many virtual functions as there ever were. */
+  private makeEndpoint(address: string, at: PciAddress, stand: Stand | undefined): void {
+    const counts = this.events.flatMap((one) =>
+      one.kind === 'virtual-functions' && one.device === address ? [one.count] : [],
+    );
+    const count = Math.max(0, ...counts);
+    this.put(address, endpointBytes(this.header(address), stand, this.behind(at.bus), count));
+    if (stand?.virtual === undefined) return;
+    const [offset, stride] = stand.virtual;
+    const own = at.bus * 256 + at.device * 8 + at.function;
+    for (let index = 0; index < count; index += 1) {
+      const id = own + offset + stride * index;
+      const place = { segment: at.segment, bus: id >>> 8, device: (id >>> 3) & 31, function: id & 7 };
+      const name = formatPciAddress(place);
+      if (this.present.has(name)) continue;
+      const bytes = endpointConfiguration({ header: { vendorId: 0xffff, deviceId: 0xffff } });
+      this.made.set(name, { ...standing(name, bytes), physicalFunction: address });
+    }
+  }
+
   private put(address: string, bytes: Uint8Array): void {
-    this.made.set(address, {
-      address,
-      config: hexOf(bytes),
-      configSize: bytes.length as 256 | 4096,
-      name: 'a device that was removed before the capture',
-      vendorId: bytes[0] | (bytes[1] << 8),
-      deviceId: bytes[2] | (bytes[3] << 8),
-    });
+    this.made.set(address, standing(address, bytes));
   }
 
   private behind(bus: number): boolean {
@@ -200,6 +238,17 @@ class FormerFunctions {
 
 function addressText(bus: number, device: QemuDevice): string {
   return formatPciAddress({ segment: 0, bus, device: device.device, function: device.function });
+}
+
+function standing(address: string, bytes: Uint8Array): FunctionDescription {
+  return {
+    address,
+    config: hexOf(bytes),
+    configSize: bytes.length as 256 | 4096,
+    name: 'a device that was removed before the capture',
+    vendorId: bytes[0] | (bytes[1] << 8),
+    deviceId: bytes[2] | (bytes[3] << 8),
+  };
 }
 
 interface FormerHeader {
@@ -240,11 +289,31 @@ function bridgeBytes(
   });
 }
 
-function endpointBytes(header: FormerHeader, stand: Stand | undefined, behindPort: boolean): Uint8Array {
+function endpointBytes(
+  header: FormerHeader,
+  stand: Stand | undefined,
+  behindPort: boolean,
+  virtualFunctions: number,
+): Uint8Array {
   const express = behindPort || stand !== undefined;
+  const capabilities: PlacedCapability[] = express
+    ? [capability(Express, { version: 2, portType: behindPort ? 0 : 9 })]
+    : [];
+  if (stand?.virtual !== undefined && virtualFunctions > 0) {
+    capabilities.push(
+      capability(Sriov, {
+        initialVirtualFunctions: virtualFunctions,
+        totalVirtualFunctions: virtualFunctions,
+        firstVirtualFunctionOffset: stand.virtual[0],
+        virtualFunctionStride: stand.virtual[1],
+        supportedPageSizes: 1,
+        systemPageSize: 1,
+      }),
+    );
+  }
   return endpointConfiguration({
     header: { ...identified(header, stand), baseClass: 0xff },
-    capabilities: express ? [capability(Express, { version: 2, portType: behindPort ? 0 : 9 })] : [],
-    size: 256,
+    capabilities,
+    size: virtualFunctions > 0 ? 4096 : 256,
   });
 }

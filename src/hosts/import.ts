@@ -189,14 +189,8 @@ function addHistory(description: HostDescription, steps: string | undefined, qem
   const events = stepsToEvents(steps, qemu === undefined ? undefined : qemuResolver(qemu, description));
   if (events.length === 0) return;
   description.history = events;
-  const present = new Set(description.functions.map((one) => one.address));
-  const former = new Set<string>();
-  for (const event of events) {
-    if ((event.kind === 'remove' || event.kind === 'unplug') && !present.has(event.device))
-      former.add(event.device);
-  }
-  if (former.size === 0) return;
-  description.formerFunctions = formerFunctions([...former], description, devicesOf(qemu ?? ''));
+  const former = formerFunctions(events, description, devicesOf(qemu ?? ''));
+  if (former.length > 0) description.formerFunctions = former;
 }
 
 function readText(path: string): string {

@@ -4,7 +4,8 @@ import { buildHost } from '../../hw/host.ts';
 import type { HostEvent } from '../../hw/host-description.ts';
 import { groupsOf } from '../../hw/isolation/groups.ts';
 import { stepsToEvents } from '../../src/hosts/capture-steps.ts';
-import { qemuResolver } from '../../src/hosts/qemu-devices.ts';
+import { formerFunctions } from '../../src/hosts/former-functions.ts';
+import { devicesOf, qemuResolver } from '../../src/hosts/qemu-devices.ts';
 import { type FunctionPlan, ISOLATING, machineOf } from '../support/pci-machine.ts';
 
 /** `00:01.0 | 00:02.0 01:00.0`: groups by number, `-` for a number that is free; computed, and of the booted host. */
@@ -120,5 +121,48 @@ wait_for 30 present ${at}
       { kind: 'plug', device: '0000:07:00.0' },
       { kind: 'plug', device: '0000:03:02.0' },
     ]);
+  });
+});
+
+describe('what was pulled out before the capture', () => {
+  const qemu =
+    '-device pcie-root-port,id=rp,bus=pcie.0,addr=1.0 -device igb,id=a,bus=rp,addr=0.0,multifunction=on -device edu,id=b,bus=rp,addr=0.1,multifunction=on ';
+
+  it('left with the other functions of its slot and with its virtual functions, whose numbers others took since', () => {
+    const events: HostEvent[] = [
+      { kind: 'virtual-functions', device: '0000:01:00.0', count: 2 },
+      { kind: 'virtual-functions', device: '0000:02:00.0', count: 1 },
+      { kind: 'unplug', device: '0000:01:00.0' },
+    ];
+    const machine = machineOf([
+      port('00:01.0', 1),
+      port('00:02.0', 2),
+      { ...endpoint('02:00.0'), sriov: { total: 1, count: 1, offset: 1, stride: 1 } },
+      { at: '02:00.1', port: 0, vendor: 0xffff, device: 0xffff },
+    ]);
+    const formerly = formerFunctions(events, machine, devicesOf(qemu));
+    expect(formerly.map((one) => one.address).sort()).toEqual([
+      '0000:01:00.0',
+      '0000:01:00.1',
+      '0000:01:10.0',
+      '0000:01:10.2',
+    ]);
+    const { groups: found } = groupsOf({ ...machine, history: events, formerFunctions: formerly });
+    expect(found.map((one) => [one.id, ...one.devices])).toEqual([
+      [0, '0000:00:01.0'],
+      [1, '0000:00:02.0'],
+      [4, '0000:02:00.0'],
+      [7, '0000:02:00.1'],
+    ]);
+  });
+
+  it('stays away when the port above it is removed and found again', () => {
+    const machine = [port('00:01.0', 1), endpoint('01:00.0'), endpoint('00:02.0')];
+    const events: HostEvent[] = [
+      { kind: 'unplug', device: '0000:01:00.0' },
+      removed('00:01.0'),
+      { kind: 'rescan' },
+    ];
+    expect(groups(machine, events)).toBe('00:01.0 | 00:02.0');
   });
 });

@@ -198,7 +198,11 @@ qmp '{"execute":"device_add","arguments":{"driver":"nvme","id":"d2","bus":"rp1"}
       { at: '06:00.0', port: 0 },
     ];
     const present = machineOf(plans);
-    const former = formerFunctions(['0000:00:03.0'], present, devicesOf(qemu.join('')));
+    const former = formerFunctions(
+      [{ kind: 'remove', device: '0000:00:03.0' }],
+      present,
+      devicesOf(qemu.join('')),
+    );
     expect(former.map((one) => one.address).sort()).toEqual([
       '0000:00:03.0',
       '0000:02:00.0',
