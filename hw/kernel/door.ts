@@ -12,6 +12,7 @@ export { SampleModules } from './mdev/sample-modules.ts';
 export type { Protection } from './process/address-space.ts';
 export { OpenFile, type OpenFileObject } from './process/file.ts';
 export { DeviceMemory, PagedMemory } from './process/memory-object.ts';
+export { Sysfs } from './sysfs/sysfs.ts';
 export { Container } from './vfio/container.ts';
 export { DeviceFile } from './vfio/device.ts';
 export { GroupFile, VfioGroup } from './vfio/group.ts';

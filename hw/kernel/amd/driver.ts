@@ -19,7 +19,7 @@ const HYPERTRANSPORT = { start: 0xfd_0000_0000n, end: 0xff_ffff_ffffn } as const
 
 class AmdDomain implements DriverDomain {
   readonly driver: AmdDriver;
-  readonly type: DomainType;
+  type: DomainType;
   readonly name: string;
   readonly pageSizes = ALL_PAGE_SIZES;
   readonly aperture = { first: 0 as Page, last: LAST_PAGE as Page };

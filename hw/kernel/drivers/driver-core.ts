@@ -37,9 +37,17 @@ class ProbeFailure {
 export class DriverCore {
   private readonly environment: DriverEnvironment;
   private readonly buses = new Map<BusName, Bus>();
+  /** Devices whose driver is letting go and waits for a user (the lock of the device is held). */
+  private readonly leaving = new Map<Device, { readonly driver: DeviceDriver; readonly done: Completion }>();
 
   constructor(environment: DriverEnvironment) {
     this.environment = environment;
+  }
+
+  /** Set while the driver of a device waits for a user to let go of it: who wants to bind it waits for that. */
+  leavingOf(bus: BusName, deviceName: string): Completion | undefined {
+    const device = this.device(bus, withoutNewline(deviceName));
+    return device === undefined ? undefined : this.leaving.get(device)?.done;
   }
 
   drivers(bus: BusName): readonly BusDriver[] {
@@ -145,7 +153,8 @@ export class DriverCore {
   unbind(bus: BusName, driverName: string, deviceName: string): Completion {
     const driver = this.driver(bus, driverName);
     const device = this.device(bus, withoutNewline(deviceName));
-    if (device === undefined || device.driver !== driver) {
+    const bound = device === undefined ? undefined : (this.leaving.get(device)?.driver ?? device.driver);
+    if (device === undefined || bound !== driver) {
       throw new KernelError('ENODEV', 'not bound', `${deviceName} is not bound to ${driverName}`);
     }
     return this.release(device);
@@ -170,7 +179,7 @@ export class DriverCore {
   /** driver_attach: binds every free device that the driver matches; failures are left alone. */
   attachDriver(driver: BusDriver): void {
     for (const device of [...this.bus(driver.bus).devices]) {
-      if (device.driver !== undefined || !driver.matches(device)) continue;
+      if (device.driver !== undefined || this.leaving.has(device) || !driver.matches(device)) continue;
       try {
         this.probe(driver, device);
       } catch (error) {
@@ -181,7 +190,7 @@ export class DriverCore {
 
   /** The first driver that matches and probes; a refusal before the probe ends the search. */
   private attachDevice(device: Device): void {
-    if (device.driver !== undefined) return;
+    if (device.driver !== undefined || this.leaving.has(device)) return;
     for (const driver of this.bus(device.bus).drivers) {
       if (!driver.matches(device)) continue;
       try {
@@ -195,6 +204,14 @@ export class DriverCore {
 
   /** really_probe: DMA use is counted before the probe, and given back when it fails. */
   private probe(driver: DeviceDriver, device: Device): void {
+    const leaving = this.leaving.get(device);
+    if (leaving !== undefined)
+      throw new KernelError(
+        'EBUSY',
+        'driver leaving',
+        `${leaving.driver.name} has not let go of ${device.name} yet`,
+        'close the device where it is open',
+      );
     if (device.driver !== undefined)
       throw new KernelError(
         'EBUSY',
@@ -223,12 +240,16 @@ export class DriverCore {
 
   /** device_release_driver. */
   private release(device: Device): Completion {
+    const leaving = this.leaving.get(device);
+    if (leaving !== undefined) return leaving.done;
     const { driver } = device;
     if (driver === undefined) return Completion.done();
     const { core, profile } = this.environment;
     device.driver = undefined;
     const finished = new Completion();
+    this.leaving.set(device, { driver, done: finished });
     (driver.remove(device) ?? Completion.done()).whenDone(() => {
+      this.leaving.delete(device);
       if (!driver.managesDma && profile.dmaOwnership !== 'viability' && core.groupOf(device) !== undefined)
         core.unuseDefaultDomain(device);
       finished.complete();

@@ -38,7 +38,7 @@ const SIZE_BITS = [0n, 0x1000n, 0x201000n, 0x40201000n];
 
 export class IntelDomain implements DriverDomain {
   readonly driver: IntelDriver;
-  readonly type: DomainType;
+  type: DomainType;
   readonly name: string;
   readonly profile: KernelProfile;
   /** Undefined for identity and blocking domains, which have no table. */

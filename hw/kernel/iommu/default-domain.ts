@@ -77,8 +77,8 @@ export class DefaultDomains {
     }
     const current = group.defaultDomain;
     if (text === 'DMA-FQ' && current.type === 'DMA') {
-      // The flush queue can be added while the group is in use.
-      this.replaceInPlace(group, driver, 'DMA-FQ');
+      // The flush queue is added to the domain as it is, whoever uses the group.
+      current.type = 'DMA-FQ';
       return;
     }
     this.requireUnused(group);
@@ -93,10 +93,6 @@ export class DefaultDomains {
     }
     if (wanted === current.type) return;
     this.setUp(group, driver, wanted);
-  }
-
-  private replaceInPlace(group: Group, driver: IommuDriver, type: DefaultDomainType): void {
-    if (group.domain === group.defaultDomain) this.setUp(group, driver, type);
   }
 
   private requireUnused(group: Group): void {

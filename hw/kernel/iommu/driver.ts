@@ -15,6 +15,8 @@ export interface DomainOptions {
 /** A domain that knows its driver: attaching it to a device of another one is EINVAL. */
 export interface DriverDomain extends IommuDomain {
   readonly driver: IommuDriver;
+  /** Changes once at most: a flush queue can be added to a domain of type DMA. */
+  type: DomainType;
 }
 
 export interface IommuDriver {

@@ -14,7 +14,7 @@ const LAST_PAGE = 0xfffff as Page;
 
 class PlatformDomain implements DriverDomain {
   readonly driver: PlatformIommuDriver;
-  readonly type: DomainType;
+  type: DomainType;
   readonly name: string;
   readonly pageSizes = 0x1000n;
   readonly aperture = { first: 0 as Page, last: LAST_PAGE };

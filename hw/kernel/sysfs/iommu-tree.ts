@@ -1,6 +1,7 @@
 /** /sys/kernel/iommu_groups and the parameters of vfio_iommu_type1. */
 import { KernelError } from '../errno.ts';
 import type { IommuGroup } from '../iommu/types.ts';
+import type { IommufdModule } from '../iommufd/context.ts';
 import type { LinuxKernel } from '../kernel.ts';
 import { parseUnsigned } from '../mdev/mdev-core.ts';
 import type { Type1Parameters, VfioParameters } from '../vfio/type1/state.ts';
@@ -48,10 +49,10 @@ function booleanParameter<Name extends string>(parameters: Record<Name, boolean>
     kind: 'file',
     read: () => (parameters[name] ? 'Y\n' : 'N\n'),
     write(text) {
-      const first = text.trim().toLowerCase();
-      if (!/^(?:[yt1]|on|[nf0]|of)/.test(first))
+      // kstrtobool: what the first letters say counts.
+      if (!/^(?:[yt1nf0]|o[nf])/i.test(text))
         throw new KernelError('EINVAL', 'parameter value', `"${text.trim()}" is neither yes nor no`);
-      parameters[name] = /^(?:[yt1]|on)/.test(first);
+      parameters[name] = /^(?:[yt1]|on)/i.test(text);
       return undefined;
     },
   };
@@ -60,6 +61,11 @@ function booleanParameter<Name extends string>(parameters: Record<Name, boolean>
 /** /sys/module/vfio/parameters. */
 export function vfioParameters(parameters: VfioParameters): SysfsDirectory {
   return directory(() => ({ enable_unsafe_noiommu_mode: booleanParameter(parameters, 'unsafeNoIommu') }));
+}
+
+/** /sys/module/iommufd/parameters. */
+export function iommufdParameters(module: IommufdModule): SysfsDirectory {
+  return directory(() => ({ allow_unsafe_interrupts: booleanParameter(module, 'allowUnsafeInterrupts') }));
 }
 
 /** /sys/module/vfio_iommu_type1/parameters. */
@@ -72,8 +78,10 @@ export function type1Parameters(parameters: Type1Parameters): SysfsDirectory {
       read: () => `${parameters.dmaEntryLimit}\n`,
       write(text) {
         const value = parseUnsigned(text);
-        if (value === undefined || value > 0xffffffffn)
-          throw new KernelError('EINVAL', 'parameter value', `"${text.trim()}" is no number of 32 bits`);
+        if (value === undefined)
+          throw new KernelError('EINVAL', 'parameter value', `"${text.trim()}" is no number`);
+        if (value > 0xffffffffn)
+          throw new KernelError('ERANGE', 'parameter value', `${text.trim()} has more than 32 bits`);
         parameters.dmaEntryLimit = Number(value);
         return undefined;
       },

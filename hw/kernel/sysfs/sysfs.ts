@@ -5,7 +5,7 @@ import { Completion } from '../completion.ts';
 import { KernelError } from '../errno.ts';
 import type { LinuxKernel } from '../kernel.ts';
 import { busDirectory } from './bus-tree.ts';
-import { groupsDirectory, type1Parameters, vfioParameters } from './iommu-tree.ts';
+import { groupsDirectory, iommufdParameters, type1Parameters, vfioParameters } from './iommu-tree.ts';
 import { parentClass, parentEntries } from './mdev-tree.ts';
 import { directory, relativeTarget, resolve, type SysfsDirectory, type SysfsNode } from './node.ts';
 import { pciDirectory, type SetVirtualFunctions } from './pci-tree.ts';
@@ -36,6 +36,9 @@ export class Sysfs {
         devices: directory(() => this.devices()),
         kernel: directory(() => ({ iommu_groups: groupsDirectory(kernel) })),
         module: directory(() => ({
+          ...(kernel.iommufd.available
+            ? { iommufd: directory(() => ({ parameters: iommufdParameters(kernel.iommufd) })) }
+            : {}),
           vfio: directory(() => ({ parameters: vfioParameters(kernel.vfioParameters) })),
           vfio_iommu_type1: directory(() => ({ parameters: type1Parameters(kernel.type1Parameters) })),
         })),

@@ -62,6 +62,8 @@ export class VfioGroup implements ContainerGroup {
   /** What each open device was bound to: the group may leave its container before the device is closed. */
   private readonly openSubstitutes = new Map<VfioDevice, ContainerSubstitute>();
   private containerUsers = 0;
+  /** Open devices that reach memory through the container. */
+  private readonly containerDevices = new Set<VfioDevice>();
   private dead = false;
   /** Devices open by their own node (cdev): they and the group exclude each other. */
   openByNode = 0;
@@ -226,8 +228,7 @@ export class VfioGroup implements ContainerGroup {
     if (this.noIommu) {
       if (substitute === undefined) this.requireBackend();
       device.operations.open();
-      this.containerUsers += 1;
-      this.openedFile?.get();
+      if (substitute === undefined) this.useContainer(device);
       return;
     }
     if (substitute !== undefined) {
@@ -245,14 +246,12 @@ export class VfioGroup implements ContainerGroup {
         throw error;
       }
       this.openSubstitutes.set(device, substitute);
-      this.openedFile?.get();
       return;
     }
     this.requireBackend();
     const backend = this.inContainer?.driver('open') as Type1;
     device.operations.open();
-    this.containerUsers += 1;
-    this.openedFile?.get();
+    this.useContainer(device);
     device.dmaPath = {
       pinPages: (iova, count, prot) => {
         if (count > 512)
@@ -275,17 +274,24 @@ export class VfioGroup implements ContainerGroup {
     if (substitute !== undefined) {
       this.openSubstitutes.delete(device);
       substitute.unbindDevice(device);
-    } else {
+    } else if (this.containerDevices.has(device)) {
       this.inContainer?.backend?.unregisterDevice(device);
       device.dmaPath = undefined;
       this.containerUsers -= 1;
     }
-    const file = this.openedFile;
+    const file = this.containerDevices.delete(device) ? this.openedFile : undefined;
     device.releaseOpen();
     file?.put();
   }
 
-  /** The group's descriptor and all device descriptors are closed. */
+  /** vfio_group_use_container: the open device keeps the group open. A device on IOMMUFD doesn't. */
+  private useContainer(device: VfioDevice): void {
+    this.containerUsers += 1;
+    this.containerDevices.add(device);
+    this.openedFile?.get();
+  }
+
+  /** The group's descriptor is closed, and with a container all device descriptors too. */
   private closed(): void {
     this.leave();
     this.openedFile = undefined;

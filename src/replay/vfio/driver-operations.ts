@@ -66,7 +66,15 @@ export const driverOperations: Operations = {
     const name = nameOf(world, call);
     const driver = call.args.text('driver') ?? '';
     world.kernel.drivers.driver('pci', driver);
-    return write(name, () => world.kernel.drivers.bind('pci', driver, name));
+    const bind = (): number => write(name, () => world.kernel.drivers.bind('pci', driver, name));
+    const leaving = world.kernel.drivers.leavingOf('pci', name);
+    try {
+      return bind();
+    } catch (error) {
+      const waits = leaving !== undefined && error instanceof KernelError && error.code === 'EBUSY';
+      if (waits) return new Pending(leaving, bind);
+      throw error;
+    }
   },
 
   driver_unbind(world, call) {

@@ -148,23 +148,8 @@ export const processOperations: Operations = {
   },
 
   set_module_parameter(world, { args }) {
-    const { type1Parameters } = world.kernel;
     const text = args.text('value') ?? '';
-    const on = text === '1' || text.toLowerCase() === 'y';
-    switch (args.text('name')) {
-      case 'dma_entry_limit':
-        type1Parameters.dmaEntryLimit = Number(text);
-        break;
-      case 'allow_unsafe_interrupts':
-        if (args.text('module') === 'iommufd') world.iommufd.allowUnsafeInterrupts = on;
-        else type1Parameters.allowUnsafeInterrupts = on;
-        break;
-      case 'disable_hugepages':
-        type1Parameters.disableHugepages = on;
-        break;
-      default:
-        throw new KernelError('ENOENT', 'no such parameter', `${args.text('name')} does not exist`);
-    }
+    world.sysfs.write(`/sys/module/${args.text('module')}/parameters/${args.text('name')}`, text);
     return text.length;
   },
 };

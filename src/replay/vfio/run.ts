@@ -57,6 +57,14 @@ function failure(error: unknown, out: Record<string, unknown>): OperationResult 
   return { ret: -kernel.Errno[error.code], errno: error.code, out };
 }
 
+function resultOf(act: () => number, out: Record<string, unknown>): OperationResult {
+  try {
+    return { ret: act(), errno: null, out };
+  } catch (error) {
+    return failure(error, out);
+  }
+}
+
 class Replay {
   private readonly world: ReplayWorld;
   private readonly transcript: Transcript;
@@ -133,9 +141,13 @@ class Replay {
       return failure(error, out);
     }
     if (!(result instanceof Pending)) return { ret: result ?? 0, errno: null, out };
-    const final: OperationResult = { ret: result.result, errno: null, out };
-    if (result.completion.finished) return final;
-    caller.waiting = { completion: result.completion, result: () => final };
+    const { completion, result: after } = result;
+    let final: OperationResult | undefined;
+    completion.whenDone(() => {
+      final = typeof after === 'number' ? { ret: after, errno: null, out } : resultOf(after, out);
+    });
+    if (final !== undefined) return final;
+    caller.waiting = { completion, result: () => final ?? BLOCKED };
     return BLOCKED;
   }
 

@@ -1,5 +1,5 @@
 /** The machine of a transcript while it runs: hardware, kernel, processes with what they know by name. */
-import { BareMachine, iommufd, kernel, type Process } from '../../../hw/index.ts';
+import { BareMachine, iommufd, kernel, type Process, type ProfileName } from '../../../hw/index.ts';
 import type { JsonObject } from '../runner.ts';
 import type { Symbols } from './operation.ts';
 import { type HeaderDevice, recordedMachine } from './topology.ts';
@@ -14,12 +14,12 @@ export interface OperationResult {
   readonly out: Record<string, unknown>;
 }
 
-/** A call that did not finish, with its result for later. */
+/** A call that did not finish, with its result for later, or with what it goes on to do. */
 export class Pending {
   readonly completion: kernel.Completion;
-  readonly result: number;
+  readonly result: number | (() => number);
 
-  constructor(completion: kernel.Completion, result: number) {
+  constructor(completion: kernel.Completion, result: number | (() => number)) {
     this.completion = completion;
     this.result = result;
   }
@@ -32,10 +32,17 @@ export interface ReplayProcess {
   waiting: { completion: kernel.Completion; result: () => OperationResult } | undefined;
 }
 
+/** The generation of a recorded kernel ("6.1.192"): 7.2 unless it is one of the others. */
+function profileOf(kernel: unknown): ProfileName {
+  const version = String(kernel ?? '');
+  return (['5.15', '6.1'] as const).find((name) => version.startsWith(`${name}.`)) ?? '7.2';
+}
+
 export class ReplayWorld {
   readonly machine: BareMachine;
   readonly devices: readonly HeaderDevice[];
   readonly samples: kernel.SampleModules;
+  readonly sysfs: kernel.Sysfs;
   readonly iommufd: iommufd.IommufdModule;
   readonly selftest: iommufd.IommufdSelftest;
   readonly processes = new Map<string, ReplayProcess>();
@@ -50,13 +57,18 @@ export class ReplayWorld {
     const { description, ...options } = recordedMachine(setup);
     this.devices = (setup.devices ?? []) as readonly HeaderDevice[];
     const withIommufd = !String(setup.kernel_config ?? '').includes('IOMMUFD off');
-    this.machine = new BareMachine(description, { profile: '7.2', ...options, autoprobe: false });
+    this.machine = new BareMachine(description, {
+      profile: profileOf(header.kernel),
+      ...options,
+      autoprobe: false,
+    });
     const booted = this.machine.kernel;
     this.iommufd = booted.iommufd;
     this.iommufd.available = withIommufd;
     this.iommufd.selftest = withIommufd;
     this.selftest = new iommufd.IommufdSelftest();
     this.samples = new kernel.SampleModules(booted);
+    this.sysfs = new kernel.Sysfs(booted);
     for (const name of this.samples.names) this.samples.load(name);
     for (const device of this.devices) this.bindAtStart(device);
     this.processes.set(MAIN, {
