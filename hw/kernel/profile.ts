@@ -118,6 +118,8 @@ export interface KernelProfile {
   readonly type1TestsSuperpages: boolean;
   /** CHECK_EXTENSION(TYPE1_NESTING_IOMMU) answers 1. */
   readonly type1Nesting: boolean;
+  /** A nesting domain is refused by a unit without nested translation (EINVAL at attach). */
+  readonly nestingNeedsUnit: boolean;
   /** errno of SET_CONTAINER for a descriptor that is neither a container nor an IOMMUFD. */
   readonly notAContainerErrno: 'EINVAL' | 'EBADFD';
   /** VFIO_DEVICE_FEATURE_LOW_POWER_*: users may let a PCI function sleep. */
@@ -284,6 +286,7 @@ const LINUX_5_15: KernelProfile = {
   type1EnforcesCoherency: false,
   type1TestsSuperpages: true,
   type1Nesting: true,
+  nestingNeedsUnit: true,
   notAContainerErrno: 'EINVAL',
   vfioLowPower: false,
   noIommuWholeBus: true,
@@ -306,6 +309,7 @@ const LINUX_6_1: KernelProfile = {
   freeDetaches: false,
   firstLevelChoice: 'by-type',
   attachFailure: 'driver',
+  nestingNeedsUnit: false,
   cachingModeStrict: 'second-level',
   pageSnoop: 'enforced',
   vfioInitialPageSizes: 0xffff_ffff_ffff_f000n,

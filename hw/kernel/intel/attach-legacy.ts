@@ -145,12 +145,21 @@ export class LegacyAttachment implements IntelAttachment {
 
   /**
    * prepare_domain_attach_device: cuts the domain down to what the unit walks.
-   * @throws KernelError EFAULT: something is mapped above that.
+   * @throws KernelError EFAULT: something is mapped above that; EINVAL: the unit can't nest.
    */
   prepare(info: DeviceInfo, domain: IntelDomain): void {
     const { table } = domain;
     const { unit } = info;
     if (table === undefined) return;
+    if (domain.nesting && this.profile.nestingNeedsUnit && unit.capabilities.nestedTranslation === 0) {
+      this.log.write(`${busName(info)}: DMAR: ${unit.name}: iommu not support nested translation`);
+      throw new KernelError(
+        'EINVAL',
+        'no nested translation',
+        `${unit.name} can not put a guest's tables on top of ${domain.name} (ECAP.NEST).`,
+        'Choose TYPE1v2 (3) for the container.',
+      );
+    }
     const bits = unit.addressBits;
     if (domain.highestPage > 2 ** (bits - 12)) {
       const highest = (domain.highestPage * 4096).toString(16);

@@ -25,7 +25,7 @@ export function allocatePaging(
   const nestParent = options.nestParent ?? false;
   const dirtyTracking = options.dirtyTracking ?? false;
   const kernelDma = type === 'DMA' || type === 'DMA-FQ';
-  const firstLevel = choosesFirstLevel(driver, unit, kernelDma, options);
+  const firstLevel = options.nesting !== true && choosesFirstLevel(driver, unit, kernelDma, options);
   if (profile.domainWidth === 'widest-then-cut') {
     const format = firstLevel
       ? firstLevelFormat(profile)
@@ -40,6 +40,7 @@ export function allocatePaging(
       addressBits: DEFAULT_BITS,
       largestLevel: 1,
       nestParent: false,
+      nesting: options.nesting === true,
       dirtyTracking: false,
     };
   }

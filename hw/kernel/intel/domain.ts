@@ -29,6 +29,8 @@ export interface PagingShape {
   readonly largestLevel: number;
   readonly nestParent: boolean;
   readonly dirtyTracking: boolean;
+  /** For tables of a guest on top, as old kernels asked for it (DOMAIN_FLAG_NESTING_MODE). */
+  readonly nesting?: boolean;
 }
 
 /** What an empty range to be flushed begins with: the last page of the address space. */
@@ -45,6 +47,7 @@ export class IntelDomain implements DriverDomain {
   readonly table: PageTable | undefined;
   readonly firstLevel: boolean;
   readonly nestParent: boolean;
+  readonly nesting: boolean;
   readonly dirtyTracking: boolean;
   /** Bits of an IOVA now: of a domain made wider than its units, until it is attached. */
   addressBits: number;
@@ -89,6 +92,7 @@ export class IntelDomain implements DriverDomain {
     this.table = shape?.table;
     this.firstLevel = shape?.firstLevel ?? false;
     this.nestParent = shape?.nestParent ?? false;
+    this.nesting = shape?.nesting ?? false;
     this.dirtyTracking = shape?.dirtyTracking ?? false;
     this.addressBits = shape?.addressBits ?? 64;
     this.largestLevel = shape?.largestLevel ?? 3;
@@ -110,6 +114,8 @@ export class IntelDomain implements DriverDomain {
   }
 
   get enforcesCoherency(): boolean {
+    // Where nobody can ask for it, what all units can do decides (IOMMU_CAP_CACHE_COHERENCY).
+    if (!this.profile.type1EnforcesCoherency) return this.driver.canSnoop(this);
     return this.snoop;
   }
 

@@ -299,6 +299,7 @@ export class EntryWriter {
       });
     }
     if (capabilities.secondLevelTranslation === 0) {
+      this.log.write(`DMAR: No second level translation support on ${unit.name}`);
       throw new KernelError(
         'EINVAL',
         'no second-level translation',

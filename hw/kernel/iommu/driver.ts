@@ -10,6 +10,8 @@ export interface DomainOptions {
   /** Second stage that a guest's own tables will sit on (IOMMU_HWPT_ALLOC_NEST_PARENT). */
   readonly nestParent?: boolean;
   readonly dirtyTracking?: boolean;
+  /** Second level whatever else there is, for tables of a guest on top (iommu_enable_nesting, before 6.12). */
+  readonly nesting?: boolean;
 }
 
 /** A domain that knows its driver: attaching it to a device of another one is EINVAL. */

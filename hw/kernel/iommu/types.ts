@@ -88,7 +88,7 @@ export interface IommuCore {
   /** iommu_paging_domain_alloc / iommu_domain_alloc for the unit behind this device. */
   allocateDomain(
     device: Device,
-    options?: { nestParent?: boolean; dirtyTracking?: boolean; type?: DomainType },
+    options?: { nestParent?: boolean; dirtyTracking?: boolean; nesting?: boolean; type?: DomainType },
   ): IommuDomain;
   attachGroup(domain: IommuDomain, group: IommuGroup): void;
   detachGroup(domain: IommuDomain, group: IommuGroup): void;

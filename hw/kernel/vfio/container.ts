@@ -95,7 +95,7 @@ export class Container implements OpenFileObject {
     }
     if (Type1.checkExtension(type, this.environment, undefined) <= 0 || type === Extension.DMA_CC_IOMMU)
       throw new KernelError('ENODEV', 'no back end', `no IOMMU back end implements type ${type}`);
-    const backend = new Type1(this.environment, Type1.versionFor(type));
+    const backend = new Type1(this.environment, type);
     const attached: ContainerGroup[] = [];
     try {
       for (const group of this.members) {

@@ -110,15 +110,27 @@ function checkedRanges(state: Type1State, domain: IommuDomain, group: ContainerG
   return ranges;
 }
 
-/** Tries to move the group to a domain that the container has already. True when it did. */
-function joinExisting(state: Type1State, fresh: IommuDomain, member: AttachedGroup): boolean {
+/** A new domain while a group joins, and whether the group is on it. */
+interface Trial {
+  readonly domain: IommuDomain;
+  attached: boolean;
+}
+
+/**
+ * Tries to move the group to a domain that the container has already. True when it did.
+ * @throws KernelError: the group could not even go back to the new domain.
+ */
+function joinExisting(state: Type1State, trial: Trial, member: AttachedGroup): boolean {
+  const fresh = trial.domain;
   for (const existing of state.domains) {
     if (existing.domain.enforcesCoherency !== fresh.enforcesCoherency) continue;
     detach(state, fresh, member.group);
+    trial.attached = false;
     try {
       attach(state, existing.domain, member.group);
     } catch {
       attach(state, fresh, member.group);
+      trial.attached = true;
       continue;
     }
     existing.groups.push(member);
@@ -149,19 +161,20 @@ export function attachGroup(state: Type1State, group: ContainerGroup): void {
     updatePageSizes(state);
     return;
   }
-  const fresh = core.allocateDomain(representative(group));
+  const fresh = core.allocateDomain(representative(group), state.nesting ? { nesting: true } : {});
   try {
     attach(state, fresh, group);
   } catch (error) {
     fresh.free();
     throw error;
   }
-  let current: IommuDomain | undefined = fresh;
+  const trial: Trial = { domain: fresh, attached: true };
+  let joined = false;
   try {
     const ranges = checkedRanges(state, fresh, group);
     if (profile.type1EnforcesCoherency) fresh.enforceCacheCoherency();
-    if (joinExisting(state, fresh, member)) {
-      current = undefined;
+    joined = joinExisting(state, trial, member);
+    if (joined) {
       fresh.free();
     } else {
       if (profile.type1TestsSuperpages) testSuperpages(fresh);
@@ -173,9 +186,9 @@ export function attachGroup(state: Type1State, group: ContainerGroup): void {
     state.ranges = ranges;
     state.nonPinnedGroups += 1;
   } catch (error) {
-    if (current !== undefined) {
-      detach(state, current, group);
-      current.free();
+    if (!joined) {
+      if (trial.attached) detach(state, fresh, group);
+      fresh.free();
     }
     throw error;
   }

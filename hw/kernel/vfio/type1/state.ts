@@ -86,6 +86,8 @@ export class Type1State {
   readonly environment: Type1Environment;
   /** Type1 version 2: unmap never cuts, pins and dirty tracking exist. */
   readonly version2: boolean;
+  /** Its domains are to carry tables of a guest (TYPE1_NESTING_IOMMU). */
+  readonly nesting: boolean;
   readonly mappings = new MappingTable();
   readonly owners: MappingOwner[] = [];
   readonly domains: ContainerDomain[] = [];
@@ -108,8 +110,9 @@ export class Type1State {
   /** Pins by slot and by the address the device named. */
   readonly externalPins = new Map<number, Map<number, ExternalPin>>();
 
-  constructor(environment: Type1Environment, version2: boolean) {
+  constructor(environment: Type1Environment, version2: boolean, nesting = false) {
     this.environment = environment;
+    this.nesting = nesting;
     this.version2 = version2;
     this.pageSizes = environment.profile.vfioInitialPageSizes;
     this.keepsStaleBits = quirkOf(environment.profile, 'type1-dirty-stale-bits') !== undefined;

@@ -39,12 +39,21 @@ function invalid(rule: string, detail: string): KernelError {
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`;
 
+/** Version 2 for this SET_IOMMU argument? @throws KernelError EINVAL: none of this back end's types. */
+function versionFor(type: number): boolean {
+  if (type === Extension.TYPE1_IOMMU) return false;
+  if (type === Extension.TYPE1v2_IOMMU || type === Extension.TYPE1_NESTING_IOMMU) return true;
+  throw invalid('IOMMU type', `type1 does not implement type ${type}`);
+}
+
 /** One container's back end. */
 export class Type1 {
   readonly state: Type1State;
 
-  constructor(environment: Type1Environment, version2: boolean) {
-    this.state = new Type1State(environment, version2);
+  /** @param type Argument of SET_IOMMU. @throws KernelError EINVAL: none of this back end's types. */
+  constructor(environment: Type1Environment, type: number) {
+    const nesting = type === Extension.TYPE1_NESTING_IOMMU && environment.profile.type1Nesting;
+    this.state = new Type1State(environment, versionFor(type), nesting);
   }
 
   /** What the back end answers before it is chosen, and what a chosen one adds. */
@@ -65,13 +74,6 @@ export class Type1 {
       default:
         return 0;
     }
-  }
-
-  /** Version 2 for this SET_IOMMU argument? @throws KernelError EINVAL: none of this back end's types. */
-  static versionFor(type: number): boolean {
-    if (type === Extension.TYPE1_IOMMU) return false;
-    if (type === Extension.TYPE1v2_IOMMU || type === Extension.TYPE1_NESTING_IOMMU) return true;
-    throw invalid('IOMMU type', `type1 does not implement type ${type}`);
   }
 
   attachGroup(group: ContainerGroup): void {
