@@ -29,16 +29,21 @@ export class PasidSpace {
   /** The lowest free number up to `last` (inclusive), or undefined: none, and the log says so. */
   allocate(last: number): number | undefined {
     const pasid = this.numbers.takeLowest(last);
-    if (pasid === undefined) {
-      this.log.write(`Failed to alloc ioasid from ${FIRST} to ${last}`);
-      this.log.write('Failed ASID allocation 0');
-    }
+    if (pasid === undefined) this.tellOfNone(FIRST, last);
     return pasid;
   }
 
-  /** Takes this very number; false when it is out. */
+  /** Takes this very number; false when it is out, and the log says so. */
   take(pasid: number): boolean {
-    return this.numbers.take(pasid);
+    const taken = this.numbers.take(pasid);
+    if (!taken) this.tellOfNone(pasid, pasid);
+    return taken;
+  }
+
+  private tellOfNone(first: number, last: number): void {
+    this.log.write(`Failed to alloc ioasid from ${first} to ${last}`);
+    // The flags of the allocator that is in use: the default one has none.
+    this.log.write('Failed ASID allocation 0');
   }
 
   /** ioasid_put. A number that is not out is told in the log. */

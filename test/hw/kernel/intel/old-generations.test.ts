@@ -190,3 +190,14 @@ it('caching mode makes flushing strict whatever the level in 5.15, for second le
   expect(typeOf('6.1', {})).toBe('DMA-FQ');
   expect(typeOf('6.1', SECOND_LEVEL)).toBe('DMA');
 });
+
+it('a PASID that is out can not be taken by its number, and the log says what an allocation of it would', () => {
+  const host = oldHost(SECOND_LEVEL);
+  expect(host.kernel.pasids.take(7)).toBe(true);
+  const before = host.kernel.log.count;
+  expect(host.kernel.pasids.take(7)).toBe(false);
+  expect(host.kernel.log.since(before)).toEqual([
+    'Failed to alloc ioasid from 7 to 7',
+    'Failed ASID allocation 0',
+  ]);
+});

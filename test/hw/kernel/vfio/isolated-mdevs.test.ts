@@ -1,6 +1,6 @@
 /** Containers of mediated devices that their parent isolates (mdev_set_iommu_device, 5.15). */
 import { describe, expect, it } from 'vitest';
-import { KernelError, type kernel as Kernel } from '../../../../hw/index.ts';
+import { type kernel as Kernel, KernelError } from '../../../../hw/index.ts';
 import { bootMachine } from '../../../../src/replay/aux/machine.ts';
 import { DomainNames } from '../../../../src/replay/aux/names.ts';
 import { type Arguments, AuxiliaryOperations } from '../../../../src/replay/aux/operations.ts';
