@@ -84,7 +84,9 @@ export class AtsRequests {
     const write = !request.noWrite && this.ask(request, pageHigh, pageLow, Access.write) === 0;
     if (write && !read) found = this.place();
     if (read || write) {
-      const execute = read && request.execute && this.ask(request, pageHigh, pageLow, Access.execute) === 0;
+      // The mark of an execute request is part of the PASID prefix: there is none without a PASID.
+      const wantsExecute = request.execute && request.pasid >= 0;
+      const execute = read && wantsExecute && this.ask(request, pageHigh, pageLow, Access.execute) === 0;
       return { ...found, read, write, execute };
     }
     if (refusal === ABORTED || MERELY_NO_RIGHTS.has(refusal)) return NOTHING;

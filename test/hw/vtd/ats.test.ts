@@ -40,6 +40,19 @@ describe('translation requests', () => {
     expect(lab.takeFaults()).toEqual([]);
   });
 
+  it.each([
+    [-1, false],
+    [5, true],
+  ])('grant execution to requests with a PASID only: PASID %i', (pasid, granted) => {
+    const lab = new VtdLab({ configuration: serverUnit({ executeRequests: 1 }) });
+    const top = lab.page();
+    lab.map(top, 4, 0x5000n, 1, 0x3000007n);
+    const entry = { translationType: 1, firstLevelPointer: top, executeRequestEnable: 1 };
+    lab.scalable({ 0: entry, 5: entry }, { deviceTlbEnable: 1 });
+    const answer = lab.unit.translationRequest({ ...plain, pasid, execute: true, address: 0x5000n });
+    expect(answer).toMatchObject({ read: true, execute: granted });
+  });
+
   it('that may write set the dirty bit, as the device then writes unseen', () => {
     const { lab, leaf } = build();
     lab.unit.translationRequest({ ...plain, address: 0x5000n, noWrite: true });
