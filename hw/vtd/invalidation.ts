@@ -1,7 +1,7 @@
 /**
  * What an invalidation drops, whether a register or a descriptor asked for it. VT-d 6.5. Each drops what the
- * specification names, so that what must be invalidated in two steps stays stale after one, and more only where the
- * name of a cached translation is coarser than the request.
+ * specification names, so that what must be invalidated in two steps stays stale after one, and more where the names of
+ * cached translations don't tell apart what it does.
  */
 import type { InterruptCache } from './caches/interrupt-cache.ts';
 import type { Iotlb } from './caches/iotlb.ts';
@@ -106,22 +106,16 @@ export class Invalidator {
       for (const tag of this.tags.matching(kind, domainId, -1)) this.dropTag(tag);
   }
 
-  /** Translations of one PASID in a domain; second-level ones name no PASID: those of the domain all go. */
+  /** Translations of one PASID in a domain, of whatever tables. */
   translationsOfPasid(domainId: number, pasid: number): void {
-    for (const tag of this.tagsOfPasid(domainId, pasid)) this.dropTag(tag);
+    for (const kind of [TagKind.secondLevel, TagKind.firstLevel, TagKind.nested])
+      for (const tag of this.tags.matching(kind, domainId, pasid)) this.dropTag(tag);
   }
 
   /** The same for some pages. */
   pagesOfPasid(domainId: number, pasid: number, range: PageRange, leavesOnly: boolean): void {
-    for (const tag of this.tagsOfPasid(domainId, pasid)) this.dropPages(tag, range, leavesOnly);
-  }
-
-  private tagsOfPasid(domainId: number, pasid: number): number[] {
-    return [
-      ...this.tags.matching(TagKind.firstLevel, domainId, pasid),
-      ...this.tags.matching(TagKind.nested, domainId, pasid),
-      ...this.tags.matching(TagKind.secondLevel, domainId, -1),
-    ];
+    for (const kind of [TagKind.secondLevel, TagKind.firstLevel, TagKind.nested])
+      for (const tag of this.tags.matching(kind, domainId, pasid)) this.dropPages(tag, range, leavesOnly);
   }
 
   private dropTag(tag: number): void {

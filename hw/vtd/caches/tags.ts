@@ -1,6 +1,7 @@
 /**
- * Names under which translations are cached. Hardware tags an entry by domain id, and by PASID too when the first
- * level took part in it (VT-d 6.2.1). A tag is the small integer that stands for such a triple.
+ * Names under which translations are cached: domain id and, in scalable mode, PASID. Hardware needs the PASID only where
+ * the first level took part (VT-d 6.2.1); with it, second-level tables that software put under one domain id stay apart.
+ * A tag is the small integer that stands for such a triple.
  */
 
 /** Which tables a cached translation came from. */
@@ -10,22 +11,21 @@ export class Tags {
   private readonly numbers = new Map<number, number>();
   /** Tags of each domain id: an invalidation looks at those alone. */
   private readonly ofDomain = new Map<number, number[]>();
-  /** By tag: kind, domain id, PASID (-1 for second-level). */
+  /** By tag: kind, domain id, PASID (-1 in legacy mode). */
   readonly kinds: number[] = [];
   readonly domainIds: number[] = [];
   readonly pasids: number[] = [];
 
   /** The tag of this triple, made when new. */
   tagOf(kind: number, domainId: number, pasid: number): number {
-    const tagged = kind === TagKind.secondLevel ? -1 : pasid;
-    const key = ((tagged + 1) * 0x10000 + domainId) * 4 + kind;
+    const key = ((pasid + 1) * 0x10000 + domainId) * 4 + kind;
     let tag = this.numbers.get(key);
     if (tag === undefined) {
       tag = this.kinds.length;
       this.numbers.set(key, tag);
       this.kinds.push(kind);
       this.domainIds.push(domainId);
-      this.pasids.push(tagged);
+      this.pasids.push(pasid);
       const siblings = this.ofDomain.get(domainId);
       if (siblings === undefined) this.ofDomain.set(domainId, [tag]);
       else siblings.push(tag);
