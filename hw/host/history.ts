@@ -3,11 +3,12 @@
  * the numbers and types of groups. What was plugged in later is taken out before the boot, and comes back in its turn.
  */
 import type { HostDescription, HostEvent } from '../host-description.ts';
+import { goneFunctions } from '../isolation/history.ts';
 import { usesKernelDma } from '../isolation/kernel-dma.ts';
 import { KernelError } from '../kernel/errno.ts';
 import type { Group } from '../kernel/iommu/group.ts';
 import type { LinuxKernel } from '../kernel/kernel.ts';
-import { type PciAddress, parsePciAddress } from '../pci/address.ts';
+import { formatPciAddress, type PciAddress, parsePciAddress } from '../pci/address.ts';
 import { Sriov } from '../pci/capabilities/sriov.ts';
 import type { ConfigurationSpace } from '../pci/configuration-space.ts';
 import type { PciFunction } from '../pci/function.ts';
@@ -25,6 +26,7 @@ const SRIOV_ENABLE = 0x09;
 export class History {
   private readonly hardware: Hardware;
   private readonly events: readonly HostEvent[];
+  private readonly gone: ReadonlySet<string>;
   private readonly drivers: ReadonlyMap<string, string | null | undefined>;
   /** Functions that are out now, by the device whose plugging brings them. */
   private readonly out = new Map<string, Unplugged[]>();
@@ -32,6 +34,7 @@ export class History {
   constructor(hardware: Hardware, description: HostDescription) {
     this.hardware = hardware;
     this.events = description.history ?? [];
+    this.gone = goneFunctions(description);
     this.drivers = new Map(description.functions.map((one) => [one.address, one.driver]));
   }
 
@@ -74,7 +77,7 @@ export class History {
         if (kernel.topology.find(event.device)?.isVirtualFunction !== true) kernel.removePci(event.device);
         return;
       case 'unplug':
-        kernel.removePci(event.device);
+        for (const name of slotOf(kernel, event.device)) kernel.removePci(name);
         this.takeOut(event.device);
         return;
       case 'plug':
@@ -130,7 +133,9 @@ export class History {
   }
 
   private putBack(name: string): void {
-    for (const { at, config } of this.out.get(name) ?? []) this.hardware.addFunction(at, config);
+    for (const { at, config } of this.out.get(name) ?? []) {
+      if (!this.gone.has(formatPciAddress(at))) this.hardware.addFunction(at, config);
+    }
     this.out.delete(name);
   }
 
@@ -138,6 +143,13 @@ export class History {
     const at = parsePciAddress(name);
     return at === undefined ? undefined : this.hardware.pci.find(at);
   }
+}
+
+/** Hot plug knows slots: all functions of one leave together. */
+function slotOf(kernel: LinuxKernel, name: string): string[] {
+  const first = kernel.topology.find(name);
+  const mates = first?.bus.devices.filter((one) => one.devfn >>> 3 === first.devfn >>> 3) ?? [];
+  return mates.filter((one) => !one.isVirtualFunction).map((one) => one.name);
 }
 
 function rescanBusOf(kernel: LinuxKernel, name: string): void {

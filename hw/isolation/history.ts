@@ -16,11 +16,12 @@ export function formWithHistory(
   formation: GroupFormation,
   beforeUnit?: (unitOrder: number) => void,
 ): void {
-  new Replay(machine, formation).run(description.history ?? [], beforeUnit);
+  new Replay(machine, description, formation).run(description.history ?? [], beforeUnit);
 }
 
 class Replay {
   private readonly machine: ScannedMachine;
+  private readonly description: HostDescription;
   private readonly formation: GroupFormation;
   private readonly absent = new Set<PciDevice>();
   /** Taken out through sysfs: a rescan brings them back. */
@@ -28,8 +29,9 @@ class Replay {
   /** Whose drivers were unbound; what comes back is bound again. */
   private readonly unbound = new Set<PciDevice>();
 
-  constructor(machine: ScannedMachine, formation: GroupFormation) {
+  constructor(machine: ScannedMachine, description: HostDescription, formation: GroupFormation) {
     this.machine = machine;
+    this.description = description;
     this.formation = formation;
   }
 
@@ -86,7 +88,10 @@ class Replay {
         return;
       }
       case 'plug': {
-        const plugged = new Set(this.wholeSlot(event.device));
+        const gone = goneFunctions(this.description);
+        const plugged = new Set(
+          this.wholeSlot(event.device).filter((one) => one.name === event.device || !gone.has(one.name)),
+        );
         const bus = this.machine.topology.find(event.device)?.bus;
         if (bus !== undefined) this.rescan(bus, (device) => plugged.has(device));
         return;
@@ -197,6 +202,22 @@ class Replay {
     take(this.machine.topology.find(name));
     return found;
   }
+}
+
+/**
+ * Functions that were pulled out for good: no event plugs them in, also where their slot was filled again. What hangs on a
+ * bridge comes with the bridge.
+ */
+export function goneFunctions(description: HostDescription): ReadonlySet<string> {
+  const events = description.history ?? [];
+  const pulled = new Set(events.flatMap((one) => (one.kind === 'unplug' ? [slotName(one.device)] : [])));
+  const plugged = new Set(events.flatMap((one) => (one.kind === 'plug' ? [one.device] : [])));
+  const former = description.formerFunctions?.map((one) => one.address) ?? [];
+  return new Set(former.filter((name) => pulled.has(slotName(name)) && !plugged.has(name)));
+}
+
+function slotName(address: string): string {
+  return address.slice(0, address.lastIndexOf('.'));
 }
 
 /** Devices whose first mention is that they were plugged in: they were not there at boot. */

@@ -85,7 +85,7 @@ function topLevelLines(script: string, verbs: Map<string, Verb>): string[] {
   const lines: string[] = [];
   let name: string | undefined;
   let body: string[] = [];
-  for (const raw of script.replaceAll(/\\\n/g, ' ').split('\n')) {
+  for (const raw of loopsOnOneLine(script.replaceAll(/\\\n/g, ' ')).split('\n')) {
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     if (name !== undefined) {
@@ -113,6 +113,17 @@ function splitCommands(line: string): string[] {
   return (line.match(/(?:'[^']*'|"[^"]*"|[^;&'"])+/g) ?? [])
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+/** `for x in a b; do`, its lines and `done` as one line. */
+function loopsOnOneLine(script: string): string {
+  return script.replaceAll(
+    /^[ \t]*for (\w+) in ([^;\n]*);?\s*do[ \t]*\n([\s\S]*?)^[ \t]*done[ \t]*$/gm,
+    (_loop, name: string, list: string, body: string) => {
+      const commands = body.split('\n').map((line) => line.trim().replace(/;$/, ''));
+      return `for ${name} in ${list}; do ${commands.filter((line) => line !== '').join('; ')}; done`;
+    },
+  );
 }
 
 /** `for x in a b; do …; done` on one line, unrolled. */

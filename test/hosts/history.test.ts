@@ -86,6 +86,17 @@ echo DMA-FQ > /sys/kernel/iommu_groups/12/type
     ]);
   });
 
+  it('are taken from a loop over several lines', () => {
+    const script = `rm_() { echo 1 > /sys/bus/pci/devices/$1/remove; }
+for d in 0000:01:00.0 0000:02:00.0; do
+    rm_ $d
+    sleep 1
+done
+echo 1 > /sys/bus/pci/rescan
+`;
+    expect(stepsToEvents(script)).toEqual([removed('01:00.0'), removed('02:00.0'), { kind: 'rescan' }]);
+  });
+
   it('a type written to a group by number; the driver of a member keeps the type as it is', () => {
     const machine = machineOf([{ at: '00:01.0' }, { at: '00:02.0' }, { at: '00:03.0' }], {
       history: [1, 2].map((device) => ({ kind: 'group-type', device, type: 'identity' }) as const),
@@ -154,6 +165,23 @@ describe('what was pulled out before the capture', () => {
       [4, '0000:02:00.0'],
       [7, '0000:02:00.1'],
     ]);
+  });
+
+  it('does not come back when something else takes the slot', () => {
+    const events: HostEvent[] = [
+      { kind: 'unplug', device: '0000:01:00.0' },
+      { kind: 'plug', device: '0000:01:00.0' },
+    ];
+    const machine = machineOf([port('00:01.0', 1), endpoint('01:00.0'), endpoint('00:02.0')]);
+    const former = formerFunctions(
+      events,
+      { ...machine, functions: machine.functions.slice(0, 1) },
+      devicesOf(qemu),
+    );
+    const gone = former.filter((one) => one.address === '0000:01:00.1');
+    expect(gone).toHaveLength(1);
+    const { groups: found } = groupsOf({ ...machine, history: events, formerFunctions: gone });
+    expect(found.flatMap((one) => one.devices)).not.toContain('0000:01:00.1');
   });
 
   it('stays away when the port above it is removed and found again', () => {
