@@ -1,6 +1,6 @@
 // Bundles the program into dist/: one file of code, run by a small first file that finds it compiled already.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -38,6 +38,7 @@ await build({
 });
 writeFileSync(join(out, 'package.json'), '{ "type": "commonjs" }\n');
 cpSync(join(root, 'src', 'start.cjs'), join(out, 'vtdeck.js'));
+chmodSync(join(out, 'vtdeck.js'), 0o755);
 if (existsSync(join(root, 'saved-sessions'))) {
   cpSync(join(root, 'saved-sessions'), join(out, 'saved-sessions'), { recursive: true });
 }

@@ -73,6 +73,10 @@ export function quickStart(root, out) {
       change(bundler, /[\\/]scheduler\.production\.js$/, (text) =>
         swap(text, 'performance', '({ now: () => process.uptime() * 1000 })'),
       );
+      // A handler of a signal waits until work that takes long lets go. Ending at once is safe: what is told is on the disk.
+      change(bundler, /[\\/]when-exit[\\/]dist[\\/]node[\\/]interceptor\.js$/, (text) =>
+        swap(text, 'process.once(signal, () => this.exit(signal));', ''),
+      );
       layoutEngine(bundler, out);
     },
   };

@@ -14,12 +14,31 @@ const GLOBAL_OPTIONS = {
   home: {
     type: 'string',
     describe: 'folder of sessions and preferences (else VTDECK_HOME, else XDG)',
+    requiresArg: true,
     global: true,
   },
 } as const;
 
 /** Global options that take a value as the next word. */
 const VALUED = new Set(['--home']);
+
+/** yargs takes a lone dash for an option without a name; it passes as a word that nobody can type. */
+const DASH = '\u0000-';
+
+/** What is wrong with a command line, in this program's words. */
+const WORDING = {
+  'Not enough non-option arguments: got %s, need at least %s': {
+    one: '%s argument given, at least %s needed',
+    other: '%s arguments given, at least %s needed',
+  },
+  'Unknown argument: %s': { one: 'there is no "%s" here', other: 'these are not known here: %s' },
+  'Unknown command: %s': { one: 'there is no "%s" here', other: 'these are not known here: %s' },
+  'Did you mean %s?': 'there is no such command here; did you mean %s?',
+  'Missing required argument: %s': { one: '--%s is missing', other: 'these options are missing: %s' },
+  'Not enough arguments following: %s': '--%s needs a value',
+  'Arguments %s and %s are mutually exclusive': '--%s and --%s exclude each other',
+  'Argument: %s, Given: %s, Choices: %s': '%s: %s is none of %s',
+};
 
 /** Runs one command line and returns the exit code. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
@@ -40,19 +59,24 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
 async function parserFor(words: readonly string[]): Promise<Argv> {
   const { default: yargs } = await import('yargs');
   const wanted = firstWord(words);
-  const parser = yargs([...words])
+  const parser = yargs(words.map((word) => (word === '-' ? DASH : word)))
     .scriptName('vtdeck')
     .usage(
       '$0 [command]\n\nA console for device assignment over an emulated host. Without a command it opens the console.',
     )
     .locale('en')
+    .updateStrings(WORDING as never)
     .version(programVersion())
     .help()
     .alias('h', 'help')
     .options(GLOBAL_OPTIONS)
-    .middleware((argv) => {
-      if (typeof argv.home === 'string') process.env.VTDECK_HOME = argv.home;
-    }, true)
+    .middleware(
+      ((argv: Record<string, unknown>, current: { getOptions(): { array: string[] } }) => {
+        readAgain(argv, current.getOptions().array);
+        if (typeof argv.home === 'string') process.env.VTDECK_HOME = argv.home;
+      }) as never,
+      true,
+    )
     .parserConfiguration({
       'parse-numbers': false,
       'camel-case-expansion': false,
@@ -64,7 +88,9 @@ async function parserFor(words: readonly string[]): Promise<Argv> {
     .epilogue('Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 refused for safety, 4 differs.')
     .exitProcess(false)
     .fail((message, thrown) => {
-      throw thrown ?? usageError(message, wanted === undefined ? 'vtdeck --help' : `vtdeck ${wanted} --help`);
+      if (thrown !== undefined && thrown.name !== 'YError') throw thrown;
+      const said = (message ?? thrown.message).replace(/\s+/g, ' ').replace('Invalid values: ', '').trim();
+      throw usageError(said, wanted === undefined ? 'vtdeck --help' : `vtdeck ${wanted} --help`);
     });
   const entry = commands.find((command) => command.name === wanted);
   if (entry !== undefined) return parser.command((await entry.load()).default);
@@ -83,6 +109,16 @@ async function parserFor(words: readonly string[]): Promise<Argv> {
   if (open === undefined) return parser;
   const module = (await open.load()).default;
   return parser.command({ ...module, command: ['$0'], builder: module.builder });
+}
+
+/** Gives lone dashes back, and refuses an option that is no list and was given more than once. */
+function readAgain(argv: Record<string, unknown>, lists: readonly string[]): void {
+  const undashed = (value: unknown): unknown => (value === DASH ? '-' : value);
+  for (const [name, value] of Object.entries(argv)) {
+    if (!Array.isArray(value)) argv[name] = undashed(value);
+    else if (['_', '--'].includes(name) || lists.includes(name)) argv[name] = value.map(undashed);
+    else throw usageError(`--${name} was given more than once`, 'give it once');
+  }
 }
 
 /** The first word that is no option: the name of the command. */

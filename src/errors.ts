@@ -33,7 +33,10 @@ export class ApplicationError extends Error {
   readonly exitCode: ExitCode;
 
   constructor(code: string, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(
+      message.replace(/\S{240,}/g, (word) => `${word.slice(0, 200)}…`),
+      details.cause === undefined ? undefined : { cause: details.cause },
+    );
     this.name = 'ApplicationError';
     this.code = code;
     this.rule = details.rule ?? code.toLowerCase();
@@ -80,7 +83,9 @@ const FILE_MEANINGS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
   EPERM: 'operation not permitted',
   EISDIR: 'is a folder',
-  ENOTDIR: 'a part of the path is no folder',
+  ENOTDIR: 'is no folder, or lies below what is none',
+  ELOOP: 'symbolic links that lead in a circle',
+  EIO: "it can't be read or written (I/O error)",
   ENOSPC: 'no space left on the device',
   EROFS: 'the file system is read-only',
   EMFILE: 'too many open files',
@@ -110,7 +115,8 @@ export function toApplicationError(thrown: unknown): ApplicationError {
   }
   if (typeof shape.syscall === 'string' && typeof shape.code === 'string') {
     const file = typeof shape.path === 'string' ? shape.path : undefined;
-    const notFound = shape.code === 'ENOENT' || shape.code === 'EISDIR' || shape.code === 'ENOTDIR';
+    if (shape.syscall === 'uv_cwd') return usageError('the current folder is gone', 'change to another: cd');
+    const notFound = ['ENOENT', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG'].includes(shape.code);
     return new ApplicationError(shape.code, FILE_MEANINGS[shape.code] ?? message, {
       rule: `system call ${shape.syscall}`,
       place: file === undefined ? undefined : { file },
@@ -129,7 +135,7 @@ export function toApplicationError(thrown: unknown): ApplicationError {
 /** `file:line:column: ` or `file (offset 0x30): `, or nothing. */
 export function formatPlace(place: Place | undefined): string {
   if (place === undefined) return '';
-  let text = place.file === undefined ? '' : printable(place.file);
+  let text = place.file === undefined ? '' : place.file === '-' ? 'standard input' : printable(place.file);
   if (place.line !== undefined) text += `${text === '' ? 'line ' : ':'}${place.line}`;
   if (place.line !== undefined && place.column !== undefined) text += `:${place.column}`;
   if (place.offset !== undefined) text += `${text === '' ? '' : ' '}(offset 0x${place.offset.toString(16)})`;

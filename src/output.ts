@@ -12,7 +12,7 @@ function plain(_key: string, value: unknown): unknown {
 }
 
 /** Writes all of a text to a descriptor, also when it is a pipe that takes it in parts. */
-function writeAll(descriptor: number, text: string): void {
+export function writeAll(descriptor: number, text: string): void {
   const bytes = Buffer.from(text);
   let done = 0;
   while (done < bytes.length) {

@@ -192,10 +192,20 @@ export function parseArguments(
   const argument = described.find((candidate) => candidate.name === name);
   const value = given[name];
   const said =
-    value === undefined
-      ? `${action.name} needs ${name}`
-      : `${name}: "${String(value)}" ${issue.message.replace(/^Invalid/, 'is invalid:')}`;
+    value === undefined ? `${action.name} needs ${name}` : `${name}: "${String(value)}" ${faultOf(issue)}`;
   throw usageError(said, argument === undefined ? undefined : `${name}: ${describeOne(argument)}`);
+}
+
+/** What is wrong with a value, as it goes on after the value. */
+function faultOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_type')
+    return `is no ${issue.expected === 'int' ? 'whole number' : issue.expected}`;
+  if (issue.code === 'invalid_value') return 'is none of what it takes';
+  if (issue.code !== 'too_small' && issue.code !== 'too_big') return issue.message;
+  const limit = issue.code === 'too_small' ? issue.minimum : issue.maximum;
+  if (issue.origin !== 'string') return `is ${issue.code === 'too_small' ? 'less' : 'more'} than ${limit}`;
+  if (issue.code === 'too_big') return `is longer than ${limit} characters`;
+  return limit === 1 ? 'is empty' : `is shorter than ${limit} characters`;
 }
 
 function describeOne(argument: ArgumentDescription): string {

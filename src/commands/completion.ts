@@ -49,7 +49,7 @@ const command: CommandModule<
           `no completion for "${argv.shell}"`,
           `there are: ${Object.keys(SCRIPTS).join(', ')}`,
         );
-      process.stdout.write(`${script}\n`);
+      printText(script);
       return;
     }
     const at = process.argv.indexOf('--');

@@ -90,6 +90,8 @@ export default command;
 async function runOne(name: string, args: Record<string, unknown>, argv: DoArguments): Promise<void> {
   const move = MOVES.find((candidate) => candidate === name);
   const action = move === undefined ? actionNamed(name) : undefined;
+  if (move !== undefined && Object.keys(args).length > 0)
+    throw usageError(`${move} has no arguments`, 'vtdeck session go-to NAME ACT moves to an act');
   const session = sessionOf(argv);
   const dryRun = argv['dry-run'] === true;
   if (action !== undefined) parseArguments(action, args);
@@ -174,7 +176,9 @@ function collect(argv: DoArguments): Record<string, unknown> {
     const text = String(word);
     const equals = text.indexOf('=');
     if (equals < 1) throw usageError(`"${text}" is no argument`, 'write --name value or name=value');
-    args[text.slice(0, equals)] = text.slice(equals + 1);
+    const name = text.slice(0, equals);
+    if (name in args) throw usageError(`${name} was given more than once`, 'give it once');
+    args[name] = text.slice(equals + 1);
   }
   return args;
 }

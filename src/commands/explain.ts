@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { usageError } from '../errors.ts';
 import { type Explanation, explainKernelLog } from '../explain/kernel-log.ts';
+import { readInput } from '../input.ts';
 import { printJson, printText } from '../output.ts';
 
 interface ExplainArguments {
@@ -21,7 +21,7 @@ const explain: CommandModule<object, ExplainArguments> = {
         array: true,
         describe: 'the line, quoted; without it standard input is read',
       })
-      .option('file', { type: 'string', describe: 'a kernel log' }) as never,
+      .option('file', { type: 'string', describe: 'a kernel log', requiresArg: true }) as never,
   handler(argv) {
     const words = argv.line ?? [];
     if (words.length > 0 && argv.file !== undefined) throw usageError('give a line or --file, not both');
@@ -31,7 +31,7 @@ const explain: CommandModule<object, ExplainArguments> = {
         'give a line in quotes, --file, or pipe in: dmesg | vtdeck explain',
       );
     }
-    const text = words.length > 0 ? words.join(' ') : readFileSync(argv.file ?? 0, 'utf8');
+    const text = words.length > 0 ? words.join(' ') : readInput(argv.file ?? '-');
     const found = explainKernelLog(text);
     if (argv.json === true) printJson({ explanations: found });
     else if (found.length === 0)

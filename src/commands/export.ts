@@ -1,5 +1,5 @@
 /** `vtdeck export KIND --session S [--vm V] [--out DIR]`: what the session's assignments are on a real host. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { ApplicationError, ExitCode } from '../errors.ts';
@@ -7,8 +7,10 @@ import { artefactsOf, exporters } from '../export/all.ts';
 import type { Artefact } from '../export/assignment.ts';
 import { assignmentOfMachine, goneDevices, hostFacts, machinesToExport } from '../export/from-host.ts';
 import { printError, printJson, printText } from '../output.ts';
+import { writeWholeFile } from '../output-file.ts';
 import { type TargetArguments, targetOptions, targetsOf } from '../plan/options.ts';
 import { openWorkspace } from '../session/open-workspace.ts';
+import { makeFolder } from '../session/paths.ts';
 import { sessionOf, sessionOption } from './options.ts';
 
 interface ExportArguments extends TargetArguments {
@@ -79,7 +81,7 @@ function writeAll(folder: string, artefacts: readonly Artefact[], force: boolean
       exitCode: ExitCode.refused,
     });
   }
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   for (const one of artefacts)
-    writeFileSync(join(folder, one.file), one.text, { mode: one.file.endsWith('.sh') ? 0o755 : 0o644 });
+    writeWholeFile(join(folder, one.file), one.text, one.file.endsWith('.sh') ? 0o755 : 0o644);
 }

@@ -1,5 +1,4 @@
 /** `vtdeck host …`: bring hosts in, list, show, compare and export them. */
-import { writeFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { compareHosts, groupsOf, type HostComparison } from '../../hw/index.ts';
 import { usageError } from '../errors.ts';
@@ -9,6 +8,7 @@ import { loadHost } from '../hosts/import.ts';
 import { forgetHost, importedHostNames, keepHost } from '../hosts/store.ts';
 import { scanSysfs } from '../hosts/sysfs.ts';
 import { printError, printJson, printText } from '../output.ts';
+import { writeWholeFile } from '../output-file.ts';
 import type { AnyCommand } from './catalogue.ts';
 import { dmarOption, hostFrom } from './host-option.ts';
 
@@ -24,9 +24,10 @@ const importOne: CommandModule<object, { source: string; dmar?: string; name?: s
       .option('name', nameOption),
   handler: ({ source, dmar, name, json }) => {
     const { description } = hostFrom(source, { dmar, name });
-    const path = keepHost(description.name, description);
-    if (json) printJson({ name: description.name, path, devices: description.functions.length });
-    else printText(`${description.name}: ${description.functions.length} functions, kept in ${path}`);
+    const as = name ?? description.name;
+    const path = keepHost(as, description);
+    if (json) printJson({ name: as, path, devices: description.functions.length });
+    else printText(`${as}: ${description.functions.length} functions, kept in ${path}`);
   },
 };
 
@@ -161,7 +162,7 @@ const exportOne: CommandModule<object, { source: string; out?: string; format: s
     const { description } = loadHost(source);
     const text = format === 'json' ? `${JSON.stringify(description, null, 1)}\n` : hexExport(description);
     if (out === undefined) printText(text.trimEnd());
-    else writeFileSync(out, text);
+    else writeWholeFile(out, text);
   },
 };
 

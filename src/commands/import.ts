@@ -1,11 +1,11 @@
 /** `vtdeck import FILE`: what another tool's file says, as JSON or in short. */
-import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { usageError } from '../errors.ts';
 import { mappedPages, translationLines } from '../imports/debugfs.ts';
 import { assignmentFromDomainXml, nodeDeviceFromXml } from '../imports/libvirt.ts';
 import { mdevsFromJson, typesFromJson } from '../imports/mdevctl.ts';
 import { assignmentFromQemu } from '../imports/qemu.ts';
+import { readInput } from '../input.ts';
 import { printJson } from '../output.ts';
 
 type Kind = 'domain' | 'nodedev' | 'mdevs' | 'mdev-types' | 'qemu' | 'tables' | 'mappings';
@@ -35,7 +35,7 @@ const command: CommandModule<object, ImportArguments> = {
       describe: 'what it is; else told from its content',
     }) as never,
   handler: (argv) => {
-    const text = readFileSync(argv.file === '-' ? 0 : argv.file, 'utf8');
+    const text = readInput(argv.file);
     const kind = argv.as ?? kindOf(text, argv.file);
     printJson({ kind, content: READERS[kind](text, argv.file) });
   },

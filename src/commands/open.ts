@@ -1,8 +1,9 @@
 /** `vtdeck [open NAME|FILE]`: the console; without a terminal, the bundled tour to its end. */
+import { existsSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import type { ProfileName } from '../../hw/index.ts';
 import type { Mount } from '../demo/player.ts';
-import { usageError } from '../errors.ts';
+import { safetyError, usageError } from '../errors.ts';
 import { printError } from '../output.ts';
 import { type Follow, launch } from '../session/launch.ts';
 import { prefer, preference } from '../session/preferences.ts';
@@ -120,6 +121,7 @@ async function startRecording(
   shelf: Shelf,
   session: string,
 ): Promise<import('../demo/recorder.ts').Recorder> {
+  if (existsSync(path)) throw safetyError(`${path} is there already`, 'remove it, or record to another file');
   const { Recorder } = await import('../demo/recorder.ts');
   const { columns = 80, rows = 24 } = process.stdout;
   const header = [
@@ -128,7 +130,10 @@ async function startRecording(
     `#: Set Columns ${columns}`,
     `#: Set Rows ${rows}`,
   ];
-  return new Recorder(path, header, () => (shelf.latest === undefined ? 0 : shelf.latest.journal.length));
+  const acts = (): number => (shelf.latest === undefined ? 0 : shelf.latest.journal.length);
+  const recorder = new Recorder(path, header, acts);
+  recorder.finish(); // a path that can't be written shows before anything is typed
+  return recorder;
 }
 
 function requestOf(argv: OpenArguments, now: () => number): Parameters<typeof launch>[0] {

@@ -1,13 +1,15 @@
 /** `vtdeck plan --host H --assign BDF…`: what an assignment takes, locks out, needs, and what blocks it. */
-import { readFileSync, writeFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import { buildHost, type Host, type HostDescription } from '../../hw/index.ts';
 import { ExitCode, usageError } from '../errors.ts';
 import type { Assignment } from '../export/assignment.ts';
+import type { Targets } from '../export/targets.ts';
 import { assignmentFromDomainXml } from '../imports/libvirt.ts';
 import { mdevsFromJson } from '../imports/mdevctl.ts';
 import { assignmentFromQemu } from '../imports/qemu.ts';
+import { readInput } from '../input.ts';
 import { printJson, printText } from '../output.ts';
+import { writeWholeFile } from '../output-file.ts';
 import {
   listOf,
   memoryBytes,
@@ -110,16 +112,18 @@ const command: CommandModule<object, PlanArguments> = {
       .options(targetOptions)
       .conflicts('host', ['session', 'fleet'])
       .conflicts('session', ['fleet', 'newer'])
+      .conflicts('fleet', ['vf', 'mdev', 'rehearse', 'newer', 'svg', 'markdown', 'dmar'])
       .example('$0 plan --host capture/ --assign 0000:6a:01.0 --rehearse', '')
       .example('$0 plan --fleet captures/ > plans.jsonl', '') as never,
   handler: async (argv) => {
     let request = requestOf(argv);
+    const targets = targetsOf(argv);
     if (argv.fleet !== undefined) return planFolder(argv.fleet, request);
     const toMake = { functions: listOf(argv.vf), mdevs: listOf(argv.mdev) };
     const makes = toMake.functions.length + toMake.mdevs.length > 0;
     if (request.assign.length === 0 && !makes)
       throw usageError('no device was named', 'write --assign 0000:6a:01.0, or --from FILE');
-    const source = await sourceOf(argv);
+    const source = await sourceOf(argv, targets);
     if (argv.newer !== undefined && source.description !== undefined) {
       const { hostFrom } = await import('./host-option.ts');
       const recheck = recheckPlan(source.description, hostFrom(argv.newer).description, request);
@@ -136,16 +140,17 @@ const command: CommandModule<object, PlanArguments> = {
       makePlan(host === undefined || !makes ? source.view : viewOfHost(host), request),
       preparation,
     );
+    const named = request.assign.length > 0 ? request.assign : [...toMake.functions, ...toMake.mdevs];
     const rehearsal =
       argv.rehearse === true && host !== undefined ? rehearse(host, plan, request) : undefined;
     if (argv.svg !== undefined) {
-      writeFileSync(argv.svg, planSvg(planText(plan, request.assign), `plan on ${source.view.name}`));
+      writeWholeFile(argv.svg, planSvg(planText(plan, named), `plan on ${source.view.name}`));
     }
     if (argv.json === true) printJson(rehearsal === undefined ? plan : { ...plan, rehearsal });
-    else if (argv.markdown === true) printText(planMarkdown(plan, source.view.name, request.assign));
+    else if (argv.markdown === true) printText(planMarkdown(plan, source.view.name, named));
     else
       printText(
-        `${planText(plan, request.assign)}${rehearsal === undefined ? '' : `\n\n${rehearsalText(rehearsal)}`}`,
+        `${planText(plan, named)}${rehearsal === undefined ? '' : `\n\n${rehearsalText(rehearsal)}`}`,
       );
     if (!plan.ok) process.exitCode = ExitCode.refused;
     else if (rehearsal !== undefined && !(rehearsal.ok && rehearsal.restored))
@@ -162,7 +167,7 @@ interface Source {
   host(): Host;
 }
 
-async function sourceOf(argv: PlanArguments): Promise<Source> {
+async function sourceOf(argv: PlanArguments, targets: Targets): Promise<Source> {
   if (argv.session !== undefined) {
     const { openWorkspace } = await import('../session/open-workspace.ts');
     const { host } = openWorkspace({ session: argv.session, readOnly: true, what: 'plan' });
@@ -177,14 +182,13 @@ async function sourceOf(argv: PlanArguments): Promise<Source> {
     // Auxiliary domains, and with them mediated devices isolated by PASID, are in 5.15 alone.
     host: () =>
       buildHost(description, {
-        profile: listOf(argv.mdev).length > 0 ? '5.15' : profileFor(targetsOf(argv)),
+        profile: listOf(argv.mdev).length > 0 ? '5.15' : profileFor(targets),
       }),
   };
 }
 
 function requestOf(argv: PlanArguments): PlanRequest {
-  const given =
-    argv.from === undefined ? undefined : importedAssignment(argv.from, readFileSync(argv.from, 'utf8'));
+  const given = argv.from === undefined ? undefined : importedAssignment(argv.from, readInput(argv.from));
   const named = (given?.devices ?? []).map((device) =>
     device.kind === 'pci' ? device.address : device.uuid,
   );
@@ -203,7 +207,7 @@ function importedAssignment(file: string, text: string): Pick<Assignment, 'devic
   const start = text.trimStart()[0];
   if (start === '<') return assignmentFromDomainXml(text, file);
   if (start === '[' || start === '{') return { devices: mdevsFromJson(text, file) };
-  return assignmentFromQemu(text);
+  return assignmentFromQemu(text, file);
 }
 
 /** What had to be made first stands in the way first, and is done and undone around the rest. */

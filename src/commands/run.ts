@@ -2,10 +2,10 @@
  * `vtdeck run FILE`: a script of actions. One a line, as `do` takes them (`mdev.create parent=… type=…`), blank lines
  * and lines from `#` left out; or a JSON list of `{"action":…,"args":{…}}`. Stops at the first that is refused.
  */
-import { readFileSync } from 'node:fs';
 import type { CommandModule } from 'yargs';
 import type { ProfileName } from '../../hw/index.ts';
 import { ApplicationError, fileError } from '../errors.ts';
+import { readInput } from '../input.ts';
 import { printJson, printText } from '../output.ts';
 import { parseJson } from '../session/document.ts';
 import { ensureSession } from '../session/ensure.ts';
@@ -54,7 +54,7 @@ const command: CommandModule<object, RunArguments> = {
       })
       .option('keep-going', { type: 'boolean', describe: 'go on after a refused action' }) as never,
   handler: async (argv) => {
-    const text = readFileSync(argv.file === '-' ? 0 : argv.file, 'utf8');
+    const text = readInput(argv.file);
     const steps = parseScript(text, argv.file);
     const session = sessionOf(argv);
     await ensureSession(session, argv.host, argv.profile);
@@ -110,7 +110,7 @@ function parseJsonScript(text: string, file: string): Step[] {
       action?: unknown;
       args?: unknown;
     };
-    if (typeof action !== 'string') throw fileError(`[${at}].action is missing`, { file });
+    if (typeof action !== 'string') throw fileError(`[${at}].action is missing, or no text`, { file });
     return { line: at + 1, action, args: (args ?? {}) as Record<string, unknown> };
   });
 }

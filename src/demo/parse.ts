@@ -2,9 +2,10 @@
  * Parses tapes. Those of VHS are understood as they are; of our own commands each may stand in a comment (`#: Expect
  * /x/`), so that VHS passes over it.
  */
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync, statSync } from 'node:fs';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
 import { fileError } from '../errors.ts';
+import { readInput } from '../input.ts';
 import { keyBytes } from './keys.ts';
 import { type Scope, type Tape, type TapeCommand, TapeLimit } from './tape.ts';
 import { type Token, tokenize } from './tokens.ts';
@@ -28,7 +29,7 @@ function readCommands(path: string, depth: number, budget: Budget): TapeCommand[
   const { size } = statSync(path);
   if (size > TapeLimit.bytes)
     throw fileError(`a tape has at most ${TapeLimit.bytes} bytes, this has ${size}`, { file: path });
-  return parseCommands(readFileSync(path, 'utf8'), path, depth, budget);
+  return parseCommands(readInput(path), path, depth, budget);
 }
 
 function parseCommands(text: string, file: string, depth: number, budget: Budget): TapeCommand[] {

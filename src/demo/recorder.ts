@@ -3,7 +3,7 @@
  * the number of acts rather than by time, so that it plays on slower machines too.
  */
 import { EventEmitter } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { writeWholeFile } from '../output-file.ts';
 import type { TerminalInput } from '../terminal/terminal.ts';
 import { keyName } from './keys.ts';
 import { TapeLimit } from './tape.ts';
@@ -68,7 +68,7 @@ export class Recorder {
   }
 
   finish(): void {
-    writeFileSync(this.path, toTape(this.header, this.typed, this.acts()));
+    writeWholeFile(this.path, toTape(this.header, this.typed, this.acts()));
   }
 }
 

@@ -2,7 +2,7 @@
  * Brings a host in: from a folder (lspci.txt and what lies beside it), from single files, or by the name it was imported
  * under. Nothing of the groups that a capture lists is used to compute; it is kept for comparing.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import {
@@ -14,6 +14,7 @@ import {
   readDmar,
 } from '../../hw/index.ts';
 import { fileError, usageError } from '../errors.ts';
+import { readInputBytes } from '../input.ts';
 import { isAcpidump, parseAcpidump } from './acpidump.ts';
 import { builtInHost, builtInHostNames } from './builtin.ts';
 import {
@@ -63,6 +64,12 @@ export function loadHost(source: string, options: ImportOptions = {}): ImportedH
   }
   if (!existsSync(source)) {
     const names = [...builtInHostNames(), ...importedHostNames()];
+    if (options.dmar !== undefined && names.includes(source)) {
+      throw usageError(
+        `${source} is a host with its own DMAR table`,
+        'a table goes beside an lspci text; for the rest there is vtdeck groups --what-if-dmar',
+      );
+    }
     throw usageError(
       `no host "${source}": no such folder or file, and no host of that name`,
       `give a folder with lspci.txt, an lspci text, or one of: ${names.join(', ')}`,
@@ -205,11 +212,7 @@ function textOf(bytes: Buffer): string {
 /** The bytes of a file, unpacked where they are gzip. */
 function readBytes(path: string): Buffer {
   let bytes: Buffer | undefined;
-  try {
-    if (statSync(path).size <= LARGEST_TEXT_BYTES) bytes = readFileSync(path);
-  } catch (error) {
-    throw usageError(`can't read ${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  if (statSync(path).size <= LARGEST_TEXT_BYTES) bytes = readInputBytes(path);
   if (bytes === undefined) throw fileError('larger than 512 MiB: no capture', { file: path });
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {

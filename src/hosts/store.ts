@@ -1,9 +1,11 @@
 /** Imported hosts, kept under a name: a JSON file each below the home folder. */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HostDescription } from '../../hw/index.ts';
 import { usageError } from '../errors.ts';
+import { writeWholeFile } from '../output-file.ts';
 import { folderBelowHome } from '../session/paths.ts';
+import { builtInHostNames } from './builtin.ts';
 import { parseHostDescription } from './schema.ts';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -35,11 +37,11 @@ export function keepHost(name: string, description: HostDescription): string {
       'letters, digits, dot, dash and underscore, at most 64, starting with a letter or digit',
     );
   }
+  if (builtInHostNames().includes(name)) {
+    throw usageError(`"${name}" is the name of a host that comes with vtdeck`, 'choose another with --name');
+  }
   const path = pathOf(name);
-  // Written beside and moved: a crash leaves the old host, never half a new one.
-  const beside = `${path}.new`;
-  writeFileSync(beside, `${JSON.stringify({ ...description, name })}\n`, { mode: 0o600 });
-  renameSync(beside, path);
+  writeWholeFile(path, `${JSON.stringify({ ...description, name })}\n`, 0o600);
   return path;
 }
 

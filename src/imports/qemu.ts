@@ -1,6 +1,6 @@
 /** Reads a QEMU command line (from a script, or /proc/PID/cmdline): which devices it assigns. */
 import { formatPciAddress, parsePciAddress } from '../../hw/index.ts';
-import { usageError } from '../errors.ts';
+import { fileError, usageError } from '../errors.ts';
 import type { AssignedDevice, Assignment } from '../export/assignment.ts';
 import { memoryBytes } from '../plan/options.ts';
 
@@ -63,11 +63,14 @@ function optionList(text: string): { driver: string; options: Map<string, string
   return { driver: given, options };
 }
 
-/** @throws ApplicationError (usage) for text that is no QEMU command line. */
-export function assignmentFromQemu(text: string): Assignment {
+/**
+ * What a QEMU command line assigns. @param file Where the text is from.
+ * @throws ApplicationError FORMAT for text that is none.
+ */
+export function assignmentFromQemu(text: string, file?: string): Assignment {
   const words = shellWords(text);
   const start = words.findIndex((word) => /(^|\/)qemu-(system-|kvm)|(^|\/)kvm$/.test(word));
-  if (start < 0) throw usageError('this is no QEMU command line', 'give it from the program name on');
+  if (start < 0) throw fileError('no QEMU command line', { file }, 'give it from the program name on');
   const values = (option: string): string[] =>
     words.flatMap((word, at) =>
       word === `-${option}` || word === `--${option}` ? [words[at + 1] ?? ''] : [],

@@ -18,7 +18,7 @@ export interface Preparation {
 
 /** Parses `0000:16:00.1=4`. @throws ApplicationError (usage). */
 function counted(text: string, what: string): { name: string; count: number } {
-  const match = /^(.+?)(?:=(\d{1,5}))?$/.exec(text);
+  const match = /^([^=]+)(?:=(\d{1,5}))?$/.exec(text);
   const count = Number(match?.[2] ?? 1);
   if (match === null || count < 1)
     throw usageError(

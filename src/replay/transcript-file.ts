@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileError, usageError } from '../errors.ts';
+import { readInput } from '../input.ts';
 import type { JsonObject, Transcript, TranscriptOperation } from './runner.ts';
 
 /** A list of the scenarios of a folder, not a transcript. */
@@ -38,8 +39,8 @@ function parseLine(text: string, file: string, line: number): JsonObject {
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (error) {
-    throw fileError(`no JSON: ${(error as Error).message}`, { file, line }, 'The file may be cut off.');
+  } catch {
+    throw fileError('this line is no JSON', { file, line }, 'The file may be cut off.');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw fileError('a line of a transcript is a JSON object', { file, line });
@@ -48,7 +49,7 @@ function parseLine(text: string, file: string, line: number): JsonObject {
 
 /** Reads a transcript. Empty lines are skipped. @throws ApplicationError naming file and line. */
 export function readTranscript(file: string): Transcript {
-  const lines = readFileSync(file, 'utf8').split('\n');
+  const lines = readInput(file).split('\n');
   let header: JsonObject | undefined;
   const operations: TranscriptOperation[] = [];
   lines.forEach((text, index) => {

@@ -36,7 +36,7 @@ export function restoreSession(name: string, as: string): void {
   if (found === undefined) {
     throw new ApplicationError('ENOENT', `there is no session "${name}" in the bin`, {
       rule: 'bin',
-      remedy: 'vtdeck session list --bin shows what there is',
+      remedy: 'vtdeck session bin shows what there is',
       exitCode: ExitCode.usage,
     });
   }

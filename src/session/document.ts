@@ -142,15 +142,14 @@ export function parseJson(text: string, file: string): unknown {
     return JSON.parse(text) as unknown;
   } catch (thrown) {
     const message = (thrown as Error).message;
-    throw fileError(
-      `not JSON: ${message.replace(/ in JSON at position.*$/, '')}`,
-      placeInText(text, message, file),
-    );
+    const said = message.replace(/(?: in JSON at position|, [^ ]*").*$/s, '');
+    throw fileError(`not JSON: ${said}`, placeInText(text, message, file));
   }
 }
 
 function placeInText(text: string, message: string, file: string): Place {
   const match = /position (\d+)/.exec(message);
+  if (match === null && !message.includes('end of JSON')) return { file };
   const position = match === null ? text.length : Number(match[1]);
   const before = text.slice(0, position);
   const line = before.split('\n').length;

@@ -34,6 +34,12 @@ export async function ensureSession(
       exitCode: ExitCode.refused,
     });
   }
-  createSession(checkSessionName(name), { origin: await originOf(host, profile) }, new Date());
+  const origin = await originOf(host, profile);
+  try {
+    createSession(checkSessionName(name), { origin }, new Date());
+  } catch (thrown) {
+    if (host === undefined && sessionExists(name)) return THERE; // somebody else made it meanwhile
+    throw thrown;
+  }
   return { created: true, discard: () => rmSync(sessionFolder(name), { recursive: true, force: true }) };
 }

@@ -39,14 +39,14 @@ export function takeLock(path: string, what: string, now: Date): Lock | Held {
   const content = JSON.stringify(describeSelf(what, now));
   let tookOverFrom: LockOwner | undefined;
   for (let attempt = 0; attempt < 8; attempt++) {
-    writeFileSync(mine, content, { mode: 0o600 });
     try {
+      writeFileSync(mine, content, { mode: 0o600 });
       linkSync(mine, path);
       return { tookOverFrom, release: () => releaseLock(path, content) };
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw lockError(path, thrown);
     } finally {
-      unlinkSync(mine);
+      rmSync(mine, { force: true });
     }
     const found = readLock(path);
     if (found === undefined) continue; // given back between link and read

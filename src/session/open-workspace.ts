@@ -1,5 +1,5 @@
 /** From a name, a file or nothing to a session at work. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import {
   buildHost,
   Cancelled,
@@ -13,6 +13,7 @@ import type { Chance } from '../actions/action.ts';
 import { ApplicationError, fileError, printable, toApplicationError } from '../errors.ts';
 import { builtInHost, builtInHostNames, DEFAULT_HOST } from '../hosts/builtin.ts';
 import { parseHostDescription } from '../hosts/schema.ts';
+import { readInput } from '../input.ts';
 import { bundledSession, bundledSessionNames } from './bundled.ts';
 import { decodeWholeSession, type SessionDocument, type SessionOrigin } from './document.ts';
 import { History, HistoryError } from './history.ts';
@@ -127,7 +128,7 @@ function isPath(text: string): boolean {
 }
 
 function openFile(path: string, request: OpenRequest): Work<LiveWorkspace> {
-  const { document, records } = decodeWholeSession(readFileSync(path, 'utf8'), path);
+  const { document, records } = decodeWholeSession(readInput(path), path);
   const why = 'it is a file; bring it in with: vtdeck session import';
   return inMemory(document.title, document, records, path, why, request);
 }

@@ -1,5 +1,5 @@
 /** Where sessions live, and which names they may have. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { usageError } from '../errors.ts';
@@ -15,14 +15,14 @@ export function homeFolder(): string {
 /** A folder below the home, made when missing (mode 0700: a description of a host is nobody else's affair). */
 export function folderBelowHome(name: 'sessions' | 'bin' | 'hosts'): string {
   const folder = join(homeFolder(), name);
-  makeFolder(folder);
+  makeFolder(folder, 0o700);
   return folder;
 }
 
 /** The home folder, made when missing. @throws system errors where it can't be. */
 export function madeHomeFolder(): string {
   const folder = homeFolder();
-  makeFolder(folder);
+  makeFolder(folder, 0o700);
   return folder;
 }
 
@@ -30,14 +30,16 @@ export function madeHomeFolder(): string {
  * Makes a folder and those above it. Node's own recursive mkdir never returns where a file system answers ENOENT for a
  * folder whose parent is there, as /proc does.
  */
-function makeFolder(path: string): void {
-  if (existsSync(path)) return;
+export function makeFolder(path: string, mode = 0o777): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   const above = dirname(path);
-  if (above !== path) makeFolder(above);
+  if (above !== path) makeFolder(above, mode);
   try {
-    mkdirSync(path, { mode: 0o700 });
+    mkdirSync(path, { mode });
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+    // Somebody else made it in between, or a file has its name.
+    if (!statSync(path).isDirectory()) throw Object.assign(thrown as Error, { code: 'ENOTDIR' });
   }
 }
 

@@ -333,9 +333,11 @@ function recoverRemedy(name: string): string {
 export function sessionBusy(name: string, reason: string): ApplicationError {
   const taken = /^(?:a )?process /.test(reason);
   const file = name.includes('/');
-  const copy = file
-    ? `import it: vtdeck session import ${name}`
-    : `work on a copy: vtdeck session copy ${name} ${name}-2`;
+  const copy = reason.startsWith('the disk is full')
+    ? 'make room, or set VTDECK_HOME elsewhere'
+    : file
+      ? `import it: vtdeck session import ${name}`
+      : `work on a copy: vtdeck session copy ${name} ${name}-2`;
   return new ApplicationError(
     taken ? 'EBUSY' : 'EROFS',
     taken ? `session "${name}" is open in ${reason}` : `session "${name}" can only be read: ${reason}`,

@@ -1,8 +1,9 @@
 /** Sessions as a whole: copied, written to one file, brought in from one. */
-import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Work } from '../../hw/index.ts';
 import { safetyError } from '../errors.ts';
+import { readInput } from '../input.ts';
+import { writeWholeFile } from '../output-file.ts';
 import { bundledSession } from './bundled.ts';
 import { decodeWholeSession, encodeWholeSession, type WholeSession } from './document.ts';
 import { openInSteps } from './open-workspace.ts';
@@ -36,13 +37,7 @@ export function exportSession(name: string, file: string, overwrite: boolean): n
   const text = sessionText(name);
   if (existsSync(file) && !overwrite)
     throw safetyError(`${file} is there already`, 'say --force to overwrite it');
-  const building = `${file}.${randomUUID()}`;
-  try {
-    writeFileSync(building, text, { mode: 0o600, flag: 'wx' });
-    renameSync(building, file);
-  } finally {
-    rmSync(building, { force: true });
-  }
+  writeWholeFile(file, text, 0o600);
   return Buffer.byteLength(text);
 }
 
@@ -57,7 +52,7 @@ export interface Imported {
 
 /** Brings an exported session in, once it has been replayed; in steps. @param file Path; `-`: standard input. */
 export function* importSession(file: string, name: string | undefined, now: Date): Work<Imported> {
-  const session = decodeWholeSession(readFileSync(file === '-' ? 0 : file, 'utf8'), file);
+  const session = decodeWholeSession(readInput(file), file);
   // Replayed before it is taken in: what does not run is not imported.
   let digest = '';
   if (file !== '-') {

@@ -1,9 +1,20 @@
 /** The command line of the built program: what it prints, JSON shapes, errors and exit codes. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { vtdeck } from './program.ts';
+import { PROGRAM, vtdeck } from './program.ts';
 
 // Each starts programs, and the machine may be busy.
 vi.setConfig({ testTimeout: 240_000 });
@@ -259,7 +270,35 @@ describe('wrong input', () => {
       2,
       /no address/,
     ],
-    [['session', 'show'], 2, /Not enough/],
+    [['session', 'show'], 2, /0 arguments given, at least 1 needed/],
+    [['session', 'lst'], 2, /did you mean list/],
+    [['topology', '--host'], 2, /--host needs a value/],
+    [['topology', '--host', 'a', '--host', 'b'], 2, /--host was given more than once/],
+    [['topology', '--host', 'server', '--dmar', 'x'], 2, /server is a host with its own DMAR table/],
+    [['topology'], 2, /--host is missing/],
+    [['schema', 'nope'], 2, /^vtdeck: name: "nope" is none of "groups"/],
+    [['dmar', 'nowhere'], 2, /nowhere: no such file/],
+    [['dmar', tmpdir()], 2, new RegExp(`${tmpdir()}: is a folder`)],
+    [['run', tmpdir(), '--session', 's'], 2, new RegExp(`${tmpdir()}: is a folder`)],
+    [['plan', '--host', 'server', '--from', '/dev/null'], 2, /\/dev\/null: no QEMU command line/],
+    [['plan', '--host', 'server', '--vf', '0000:16:00.1=-4'], 2, /"0000:16:00.1=-4" names no virtual/],
+    [['plan', '--host', 'server', '--assign', '0000:16:00.1', '--kernel', 'zz'], 2, /"zz" is no version/],
+    [['plan', '--fleet', '/dev/null'], 2, /\/dev\/null: is no folder/],
+    [['host', 'import', 'server'], 2, /name of a host that comes with vtdeck/],
+    [['do', 'undo', 'now=1', '--session', 'plain-server'], 2, /undo has no arguments/],
+    [['do', 'vm.create', 'vm=a', 'vm=b', '--session', 'plain-server'], 2, /vm was given more than once/],
+    [['do', 'vm.create', 'vm=', '--session', 'plain-server'], 2, /vm: "" is empty/],
+    [
+      ['do', 'sriov.set', 'device=0000:16:00.0', 'count=-1', '--session', 's'],
+      2,
+      /count: "-1" is less than 0/,
+    ],
+    [
+      ['do', 'sriov.set', 'device=0000:16:00.0', 'count=1e9', '--session', 's'],
+      2,
+      /count: "1e9" is no number/,
+    ],
+    [['demo', 'play', 'tour', '--out', '/proc/none'], 2, /\/proc\/none: no such file or folder/],
     [['--bogus'], 2, /bogus/],
   ])('%j ends with %i and says why', async (words, exit, message) => {
     const { code, stdout, stderr } = await run(...words);
@@ -274,6 +313,55 @@ describe('wrong input', () => {
       rule: expect.any(String),
     });
     expect(again.code).toBe(exit);
+  });
+});
+
+describe('standard input and output as files', () => {
+  it('are meant by a dash', async () => {
+    const made = await vtdeck(['run', '-', '--session', 'lab'], { home, stdin: 'vm.create vm=alpha\n' });
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    const { stdout } = await run('session', 'export', 'lab', '-');
+    expect(JSON.parse(stdout)).toMatchObject({ format: 'vtdeck-session' });
+    expect(await vtdeck(['session', 'import', '-', 'copy'], { home, stdin: stdout })).toMatchObject({
+      code: 0,
+    });
+    await json('session', 'diff', 'lab', 'copy');
+    const wrong = await vtdeck(['import', '-'], { home, stdin: '<domain' });
+    expect(wrong.code).toBe(2);
+    expect(wrong.stderr).toMatch(/^vtdeck: standard input:/);
+  });
+});
+
+describe('Ctrl-C', () => {
+  it('ends a long script at once; what was done is kept, and the session goes on', async () => {
+    const script = join(home, 'long.txt');
+    writeFileSync(script, 'device.aux-enable device=0000:6a:01.0\n'.repeat(1_000_000));
+    const child = spawn(process.execPath, [PROGRAM, 'run', script, '--session', 'lab'], {
+      env: { ...process.env, VTDECK_HOME: home },
+      stdio: 'ignore',
+    });
+    const ended = once(child, 'exit');
+    const journal = join(home, 'sessions', 'lab', 'journal');
+    await vi.waitUntil(() => existsSync(journal) && statSync(journal).size > 10_000, { timeout: 60_000 });
+    child.kill('SIGINT');
+    expect(await ended).toEqual([null, 'SIGINT']);
+    const next = await run('do', 'vm.create', 'vm=alpha', '--session', 'lab');
+    expect(next).toMatchObject({ code: 0, stderr: expect.stringContaining('that process is gone') });
+    await json('session', 'verify', 'lab');
+  });
+});
+
+describe('a file that can not be written', () => {
+  it('leaves the one that was there, and no part of itself', async () => {
+    const folder = join(home, 'taken');
+    mkdirSync(folder);
+    const { code, stderr } = await run('demo', 'play', 'tour', '--txt', folder);
+    expect(stderr).toContain(`${folder}: is a folder`);
+    expect(code).toBe(2);
+    expect((await run('session', 'export', 'plain-server', join(home, 'no', 'x.json'))).stderr).toContain(
+      `${join(home, 'no', 'x.json')}: no such file or folder`,
+    );
+    expect(readdirSync(home).filter((name) => name.startsWith('taken'))).toEqual(['taken']);
   });
 });
 

@@ -1,6 +1,6 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, extname, isAbsolute, join, normalize } from 'node:path';
+import { basename, extname, isAbsolute, join, normalize } from 'node:path';
 import type { CommandModule } from 'yargs';
 import { toCast2, toCast3 } from '../../demo/cast.ts';
 import { readTape } from '../../demo/parse.ts';
@@ -8,8 +8,10 @@ import { frameText, toAnimation, toStill, toText } from '../../demo/pictures.ts'
 import { type Played, Player, summaryOf } from '../../demo/player.ts';
 import { ApplicationError, ExitCode, errorToJson, usageError } from '../../errors.ts';
 import { printJson, printText } from '../../output.ts';
+import { writeWholeFile } from '../../output-file.ts';
 import { bundledDemoNames, bundledDemoPath } from '../../session/bundled.ts';
 import { decodeWholeSession, encodeWholeSession } from '../../session/document.ts';
+import { makeFolder } from '../../session/paths.ts';
 import { createSession, readSession } from '../../session/store.ts';
 import { mountWith } from '../open.ts';
 
@@ -176,9 +178,9 @@ function writeOutputs(played: Played, argv: PlayArguments): void {
     [argv.cast, () => toCast2(recording)],
     [argv.cast3, () => toCast3(recording)],
   ];
-  for (const [path, make] of files) if (path !== undefined) writeFileSync(path, make());
+  for (const [path, make] of files) if (path !== undefined) writeWholeFile(path, make());
   if (argv.out === undefined) return;
-  mkdirSync(argv.out, { recursive: true });
+  makeFolder(argv.out);
   for (const { path, frame } of played.screenshots) {
     const at = recording.frames[frame] ?? last;
     const svg = extname(path) !== '.txt';
@@ -203,8 +205,7 @@ function writeInside(folder: string, name: string, content: string): void {
   const flat = plain.replaceAll('/', '-').replace(/[^A-Za-z0-9._-]/g, '_');
   const path = join(folder, flat);
   rmSync(path, { force: true });
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, content, { flag: 'wx' });
+  writeWholeFile(path, content);
 }
 
 /** Prints the last screen and the summary; a failed expectation becomes the error of the program. */

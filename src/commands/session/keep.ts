@@ -1,6 +1,6 @@
 import type { CommandModule } from 'yargs';
 import { finish } from '../../../hw/index.ts';
-import { printJson, printText } from '../../output.ts';
+import { printJson, printText, writeAll } from '../../output.ts';
 import { openWorkspace } from '../../session/open-workspace.ts';
 import { prefer, preference } from '../../session/preferences.ts';
 import { renameSession, sessionBusy } from '../../session/store.ts';
@@ -74,7 +74,7 @@ export const exportOne: CommandModule<
       .option('force', { type: 'boolean', describe: 'overwrite the file' }) as never,
   handler: ({ name, file, force, json }) => {
     if (file === '-') {
-      process.stdout.write(sessionText(name));
+      writeAll(1, sessionText(name));
       return;
     }
     const bytes = exportSession(name, file, force === true);

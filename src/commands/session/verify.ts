@@ -22,9 +22,11 @@ export const verify: CommandModule<object, { names?: string[]; json?: boolean }>
     if (failed.length === 0) return;
     if (json) process.exitCode = exitOf(failed);
     else {
-      throw new ApplicationError('DIFFERS', `${failed.length} of ${results.length} sessions differ`, {
+      const code = exitOf(failed);
+      const what = code === ExitCode.usage ? "can't be read" : 'differ';
+      throw new ApplicationError('DIFFERS', `${failed.length} of ${results.length} sessions ${what}`, {
         rule: 'a session replays to the same tables',
-        exitCode: exitOf(failed),
+        exitCode: code,
       });
     }
   },
@@ -36,6 +38,6 @@ function exitOf(failed: readonly Verified[]): ExitCode {
 }
 
 function lineOf(result: Verified): string {
-  if (!result.ok) return `differs  ${result.name}: ${result.problem}`;
+  if (!result.ok) return `${result.unreadable ? 'unread ' : 'differs'}  ${result.name}: ${result.problem}`;
   return `same     ${result.name}: ${result.acts} acts, ${result.checked} recorded digests checked, digest ${result.digest}`;
 }
