@@ -85,6 +85,7 @@ export class AmdDriver implements IommuDriver {
 
   readonly name = 'amd-iommu';
   readonly refusesBlockingDirect = false;
+  readonly attachesPasids = false;
   readonly blockingDomain: AmdDomain;
   private readonly identity: AmdDomain;
   private readonly attached = new Map<Device, AmdDomain>();

@@ -45,6 +45,7 @@ export interface IntelDriverOptions {
 
 export class IntelDriver implements IommuDriver {
   readonly name = 'intel-iommu';
+  readonly attachesPasids = true;
   readonly profile: KernelProfile;
   readonly trace: Trace;
   readonly log: KernelLog;

@@ -27,6 +27,8 @@ export interface IommuDriver {
   readonly blockingDomain: DriverDomain | undefined;
   /** A device with direct mappings can't be put on a blocking domain (later kernels); before, attach refuses it. */
   readonly refusesBlockingDirect: boolean;
+  /** Its domains can be attached to PASIDs (set_dev_pasid). */
+  readonly attachesPasids: boolean;
   /** Takes the device on. @throws KernelError ENODEV: no unit is responsible for it. */
   probe(device: Device): void;
   /** After the device has its domain: what may be switched on only now. */

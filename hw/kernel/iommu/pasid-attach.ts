@@ -15,18 +15,13 @@ export class PasidAttach {
   }
 
   /**
-   * @throws KernelError EOPNOTSUPP: the kernel or the driver has no such thing; EINVAL: PASID 0, beyond a member's
-   * width, or a domain of another driver; EBUSY: taken, or a member is under reset.
+   * In a group without any member that can tag requests this succeeds too, and changes nothing in hardware.
+   * @throws KernelError EOPNOTSUPP: the kernel or the driver has no such thing; EINVAL: PASID 0, beyond a member's width, a domain of
+   * another driver or no paging domain; EBUSY: taken, or a member is under reset.
    */
   attach(domain: DriverDomain, group: Group, pasid: number, handle?: object): void {
     const driver = this.check(domain, group, pasid);
-    if (group.recoveryCount > 0) {
-      throw new KernelError(
-        'EBUSY',
-        'a member is under reset',
-        `A device of group ${group.id} is being reset.`,
-      );
-    }
+    requireWidth(group, driver, pasid);
     if (group.pasidAttachments.has(pasid)) {
       throw new KernelError(
         'EBUSY',
@@ -79,6 +74,13 @@ export class PasidAttach {
         this.profile.auxiliaryDomains ? 'Auxiliary domains take its place.' : 'Profile 7.2 does.',
       );
     }
+    if (!driver.attachesPasids) {
+      throw new KernelError(
+        'EOPNOTSUPP',
+        'no PASID support',
+        `The driver ${driver.name} of group ${group.id} attaches no domains to PASIDs.`,
+      );
+    }
     if (domain.driver !== driver || pasid === NO_PASID) {
       throw new KernelError(
         'EINVAL',
@@ -88,28 +90,11 @@ export class PasidAttach {
           : `${domain.name} was not made by the driver that serves group ${group.id}.`,
       );
     }
-    if (domain.type === 'identity' || domain.type === 'blocked') {
+    if (group.recoveryCount > 0) {
       throw new KernelError(
-        'EINVAL',
-        'no paging domain',
-        `${domain.name} (${domain.type}) can't be attached to a PASID.`,
-      );
-    }
-    for (const device of group.devices) {
-      const most = driver.maximumPasids(device);
-      if (most > 0 && pasid >= most) {
-        throw new KernelError(
-          'EINVAL',
-          'PASID beyond the device',
-          `${device.name} has PASIDs below ${most}; ${pasid} is beyond.`,
-        );
-      }
-    }
-    if (!group.devices.some((device) => driver.maximumPasids(device) > 0)) {
-      throw new KernelError(
-        'EOPNOTSUPP',
-        'no PASID support',
-        `No device of group ${group.id} can use PASIDs.`,
+        'EBUSY',
+        'a member is under reset',
+        `A device of group ${group.id} is being reset.`,
       );
     }
     return driver;
@@ -124,6 +109,7 @@ export class PasidAttach {
     old: DriverDomain | undefined,
   ): void {
     const able = group.devices.filter((device) => driver.maximumPasids(device) > 0);
+    if (able.length > 0) requirePaging(domain);
     for (const [index, device] of able.entries()) {
       try {
         driver.attachPasid(domain, device, pasid, old);
@@ -136,4 +122,27 @@ export class PasidAttach {
       }
     }
   }
+}
+
+/** Every member that can tag requests must be able to with this number. @throws KernelError EINVAL */
+function requireWidth(group: Group, driver: IommuDriver, pasid: number): void {
+  for (const device of group.devices) {
+    const most = driver.maximumPasids(device);
+    if (most === 0 || pasid < most) continue;
+    throw new KernelError(
+      'EINVAL',
+      'PASID beyond the device',
+      `${device.name} has PASIDs below ${most}; ${pasid} is beyond.`,
+    );
+  }
+}
+
+/** @throws KernelError EINVAL */
+function requirePaging(domain: DriverDomain): void {
+  if (domain.type !== 'identity' && domain.type !== 'blocked') return;
+  throw new KernelError(
+    'EINVAL',
+    'no paging domain',
+    `${domain.name} (${domain.type}) can't be attached to a PASID.`,
+  );
 }

@@ -158,6 +158,7 @@ function callerForm(context: PasidFormsContext, parent: Device, frame: Frame): P
     const group = core.groupOf(parent);
     if (group === undefined)
       throw new KernelError('ENODEV', 'device without group', `${parent.name} has no group.`);
+    const tags = domain.driver.maximumPasids(parent) > 0;
     try {
       // In kernels without the call the driver's tables can do it all the same.
       if (core.profile.pasidAttach) core.attachDevicePasid(domain, parent, pasid);
@@ -167,8 +168,9 @@ function callerForm(context: PasidFormsContext, parent: Device, frame: Frame): P
         context.probe?.(about.form, pasid, TEST_PAGE);
         return {
           pasid,
-          leadsTo: domain.iovaToFrame(TEST_PAGE),
+          leadsTo: tags ? domain.iovaToFrame(TEST_PAGE) : undefined,
           bookkeeping: [
+            ...(tags ? [] : [`${parent.name} can tag no request: the call succeeds, no table changes`]),
             `group ${group.id}: pasid_array[${pasid}] = ${domain.name}`,
             `domain: (${parent.name}, PASID ${pasid}) among its attachments`,
           ],

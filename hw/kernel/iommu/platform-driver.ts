@@ -65,6 +65,7 @@ class PlatformDomain implements DriverDomain {
 export class PlatformIommuDriver implements IommuDriver {
   readonly name = 'platform-iommu';
   readonly refusesBlockingDirect = false;
+  readonly attachesPasids = false;
   readonly blockingDomain = new PlatformDomain(this, 'blocked', 'blocked');
   private readonly attached = new Map<Device, DriverDomain>();
   private made = 0;

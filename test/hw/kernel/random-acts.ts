@@ -161,7 +161,10 @@ export class Run {
     if (!this.old) {
       this.attempt(() => {
         this.host.core.attachDevicePasid(domain, device, pasid);
-        this.believed.pasid.set(`${name}/${pasid}`, slot.number);
+        // Without PASIDs the attachment is a note of the group's and no more.
+        if (this.host.driver.maximumPasids(device) === 0)
+          this.host.core.detachDevicePasid(domain, device, pasid);
+        else this.believed.pasid.set(`${name}/${pasid}`, slot.number);
       });
       return;
     }
