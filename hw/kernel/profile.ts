@@ -43,6 +43,11 @@ export interface KernelProfile {
   /** group_claim with a null owner: EINVAL; before, it was taken. */
   readonly claimNeedsOwner: boolean;
   /**
+   * The type of a group changes only for a group of one device without driver (EINVAL, EBUSY); since then for any that
+   * nobody uses (EPERM).
+   */
+  readonly singletonTypeChange: boolean;
+  /**
    * A device with a direct (non-relaxable) RMRR: 'at-attach' refuses an unmanaged domain with EPERM, 'at-blocking'
    * refuses the step to the blocking domain with EINVAL.
    */
@@ -106,7 +111,7 @@ export interface KernelProfile {
   /** pgsize_bitmap of a container without IOMMU domain: all ones, or all sizes from the CPU's page up. */
   readonly vfioInitialPageSizes: bigint;
   /**
-   * UPDATE_VADDR as reworked in 6.2: EBUSY beside a mediated device and for a group that joins while addresses are
+   * UPDATE_VADDR as reworked in 6.2, and in the stable 6.1: EBUSY beside a mediated device and for a group that joins while addresses are
    * suspended (before, callers waited), and the charge moves to the process that updates.
    */
   readonly reworkedVaddrUpdate: boolean;
@@ -120,6 +125,12 @@ export interface KernelProfile {
   readonly type1Nesting: boolean;
   /** A nesting domain is refused by a unit without nested translation (EINVAL at attach). */
   readonly nestingNeedsUnit: boolean;
+  /** The IOMMU driver takes nesting domains at all; without, such a container gets EINVAL. */
+  readonly type1NestingAttach: boolean;
+  /** Capabilities in the answers of VFIO start at multiples of 8 bytes. */
+  readonly alignedCapabilities: boolean;
+  /** Vectors can be added to enabled MSI-X. */
+  readonly dynamicMsix: boolean;
   /** errno of SET_CONTAINER for a descriptor that is neither a container nor an IOMMUFD. */
   readonly notAContainerErrno: 'EINVAL' | 'EBADFD';
   /** VFIO_DEVICE_FEATURE_LOW_POWER_*: users may let a PCI function sleep. */
@@ -258,6 +269,7 @@ const LINUX_5_15: KernelProfile = {
   deferUntilDefaultDomain: false,
   identityStandsForIdentity: false,
   claimNeedsOwner: false,
+  singletonTypeChange: true,
   reservedMemoryRefusal: 'at-attach',
   attachRepeats: true,
   firstLevelChoice: 'all-units',
@@ -287,6 +299,9 @@ const LINUX_5_15: KernelProfile = {
   type1TestsSuperpages: true,
   type1Nesting: true,
   nestingNeedsUnit: true,
+  type1NestingAttach: true,
+  alignedCapabilities: false,
+  dynamicMsix: false,
   notAContainerErrno: 'EINVAL',
   vfioLowPower: false,
   noIommuWholeBus: true,
@@ -300,7 +315,7 @@ const LINUX_5_15: KernelProfile = {
 const LINUX_6_1: KernelProfile = {
   ...LINUX_5_15,
   name: '6.1',
-  version: '6.1',
+  version: '6.1.192',
   dmaOwnership: 'group',
   auxiliaryDomains: false,
   staticDomains: false,
@@ -314,8 +329,9 @@ const LINUX_6_1: KernelProfile = {
   pageSnoop: 'enforced',
   vfioInitialPageSizes: 0xffff_ffff_ffff_f000n,
   unmapStopsAtOtherProcess: false,
+  reworkedVaddrUpdate: true,
   type1EnforcesCoherency: true,
-  notAContainerErrno: 'EBADFD',
+  type1NestingAttach: false,
   vfioLowPower: true,
   noIommuWholeBus: false,
   mdevIommuDevice: false,
@@ -333,6 +349,7 @@ const LINUX_7_2: KernelProfile = {
   deferUntilDefaultDomain: true,
   identityStandsForIdentity: false,
   claimNeedsOwner: true,
+  singletonTypeChange: false,
   reservedMemoryRefusal: 'at-blocking',
   attachRepeats: false,
   firstLevelChoice: 'by-device',
@@ -350,9 +367,11 @@ const LINUX_7_2: KernelProfile = {
   mapOverMapping: 'refused',
   mapBeyondWidth: 'ERANGE',
   vfioWrapErrno: 'EOVERFLOW',
-  reworkedVaddrUpdate: true,
   type1TestsSuperpages: false,
   type1Nesting: false,
+  notAContainerErrno: 'EBADFD',
+  alignedCapabilities: true,
+  dynamicMsix: true,
   iommufd: true,
   ioasidAllocator: false,
 };

@@ -14,7 +14,7 @@ function filesOf(folder: string): string[] {
     .map((name) => join(folder, name));
 }
 
-describe('transcripts of Linux 7.2 that ship with the tests', () => {
+describe('transcripts of Linux 7.2 and 6.1 that ship with the tests', () => {
   it.each(filesOf(FIXTURES).map((file) => [file.slice(FIXTURES.length + 1), file]))('%s', (_name, file) => {
     expect(vfioRunner.run(readTranscript(file)).difference).toBeNull();
   });

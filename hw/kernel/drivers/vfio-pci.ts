@@ -51,6 +51,7 @@ export class VfioPciOperations implements VfioDeviceOperations {
   private readonly regions: readonly PciRegion[];
   private readonly log: (line: string) => void;
   private readonly hasLowPower: boolean;
+  private readonly dynamicMsix: boolean;
   private resets = false;
   private requestListener = false;
   /** The kind of interrupt (INTX, MSI or MSIX) in use, and its vectors. */
@@ -58,14 +59,23 @@ export class VfioPciOperations implements VfioDeviceOperations {
   /** The user let it go to sleep (VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY). */
   private asleep = false;
 
-  /** @param hotReset What a reset of its bus hits. @param hasLowPower Kernels since 6.1: users may let it sleep. */
+  /**
+   * @param hotReset What a reset of its bus hits. @param hasLowPower Kernels since 6.1: users may let it sleep. @param
+   * dynamicMsix MSI-X gets more vectors while it is enabled.
+   */
   constructor(
     pci: PciDevice,
-    options: { readonly hotReset: PciHotReset; readonly hasLowPower: boolean; log(line: string): void },
+    options: {
+      readonly hotReset: PciHotReset;
+      readonly hasLowPower: boolean;
+      readonly dynamicMsix: boolean;
+      log(line: string): void;
+    },
   ) {
     this.pci = pci;
     this.hotReset = options.hotReset;
     this.hasLowPower = options.hasLowPower;
+    this.dynamicMsix = options.dynamicMsix;
     this.log = (line) => options.log(line);
     this.regions = pciRegions(pci);
   }
@@ -107,8 +117,9 @@ export class VfioPciOperations implements VfioDeviceOperations {
       throw new KernelError('EINVAL', 'interrupt index', `${this.pci.name} has no interrupt kind ${index}`);
     let flags: number = IrqFlag.eventfd;
     if (index === INTX) flags |= IrqFlag.maskable | IrqFlag.automasked;
-    // Vectors can be added to an enabled MSI-X only.
-    else if (index !== MSIX || this.pci.capability(CAPABILITY_MSIX) === undefined) flags |= IrqFlag.noResize;
+    // Vectors can be added to an enabled MSI-X, if to any.
+    else if (index !== MSIX || !this.dynamicMsix || this.pci.capability(CAPABILITY_MSIX) === undefined)
+      flags |= IrqFlag.noResize;
     return { flags, count: this.irqCount(index) };
   }
 
@@ -134,13 +145,9 @@ export class VfioPciOperations implements VfioDeviceOperations {
         `${this.pci.name} uses interrupts of kind ${kind}`,
         'close the device, or switch that kind off',
       );
-    // Vectors of MSI are there from the start; MSI-X gets more as they are asked for.
-    if (index === MSI && on && start >= vectors)
-      throw new KernelError(
-        'EINVAL',
-        'vectors enabled',
-        `${this.pci.name} has ${vectors} MSI vectors enabled`,
-      );
+    // Vectors are there from the start, but those that MSI-X can get later.
+    if (on && start >= vectors && (index === MSI || !this.dynamicMsix))
+      throw new KernelError('EINVAL', 'vectors enabled', `${this.pci.name} has ${vectors} vectors enabled`);
   }
 
   reset(): void {
@@ -273,6 +280,7 @@ export function vfioPciDriver(vfio: Vfio, deviceOf: (pci: PciDevice) => Device |
         const operations = new VfioPciOperations(pci, {
           hotReset: new PciHotReset(pci, vfio, deviceOf),
           hasLowPower: profile.vfioLowPower,
+          dynamicMsix: profile.dynamicMsix,
           log,
         });
         vfio.register(new VfioDevice(device, 'iommu', 'vfio-pci', operations));

@@ -60,7 +60,8 @@ export class DefaultDomains {
 
   /**
    * The write to /sys/kernel/iommu_groups/N/type.
-   * @throws KernelError EINVAL: no such word; EPERM: devices are in use; 5.15 also EINVAL for more than one member.
+   * @throws KernelError EINVAL: no such word, a member demands another; EPERM: devices are in use. Until 6.1 EINVAL for a
+   * group of several members, EBUSY for a bound driver or a group that somebody has.
    */
   change(group: Group, word: string): void {
     const { driver } = group;
@@ -76,12 +77,14 @@ export class DefaultDomains {
       );
     }
     const current = group.defaultDomain;
-    if (text === 'DMA-FQ' && current.type === 'DMA') {
+    const addsQueue = text === 'DMA-FQ' && current.type === 'DMA';
+    const { singletonTypeChange } = this.profile;
+    if (singletonTypeChange) this.requireFreeSingleton(group, addsQueue);
+    else if (addsQueue) {
       // The flush queue is added to the domain as it is, whoever uses the group.
       current.type = 'DMA-FQ';
       return;
-    }
-    this.requireUnused(group);
+    } else this.requireUnused(group);
     const wanted = text === 'auto' ? this.typeFor(group, driver) : text;
     const demanded = this.demandOf(group, driver);
     if (demanded !== undefined && (demanded === 'identity') !== (wanted === 'identity')) {
@@ -92,30 +95,36 @@ export class DefaultDomains {
       );
     }
     if (wanted === current.type) return;
-    this.setUp(group, driver, wanted);
+    if (singletonTypeChange && wanted === 'DMA-FQ' && current.type === 'DMA') current.type = 'DMA-FQ';
+    else this.setUp(group, driver, wanted);
+  }
+
+  /** iommu_group_store_type until 6.1. @param addsQueue DMA becomes DMA-FQ: a bound driver does not mind. */
+  private requireFreeSingleton(group: Group, addsQueue: boolean): void {
+    if (group.devices.length !== 1) {
+      this.log.write('Cannot change default domain: Group has more than one device');
+      throw new KernelError(
+        'EINVAL',
+        'group has more than one device',
+        `Group ${group.id} has ${group.devices.length} devices: this kernel changes singletons only.`,
+      );
+    }
+    const [device] = group.devices;
+    if (device.driver !== undefined && !addsQueue) {
+      this.log.write('Device is still bound to driver');
+      throw new KernelError(
+        'EBUSY',
+        'a driver is bound',
+        `${device.name} is bound to ${device.driver.name}.`,
+        'Unbind the driver first.',
+      );
+    }
+    if (group.domain !== group.defaultDomain)
+      throw new KernelError('EBUSY', 'group is in use', `Group ${group.id} is not on its default domain.`);
   }
 
   private requireUnused(group: Group): void {
     const bound = group.devices.find((device) => device.driver !== undefined && !device.driver.managesDma);
-    if (this.profile.dmaOwnership === 'viability') {
-      if (group.devices.length !== 1) {
-        this.log.write('Cannot change default domain: Group has more than one device');
-        throw new KernelError(
-          'EINVAL',
-          'group has more than one device',
-          `Group ${group.id} has ${group.devices.length} devices: this kernel changes singletons only.`,
-        );
-      }
-      if (bound !== undefined) {
-        throw new KernelError(
-          'EBUSY',
-          'a driver is bound',
-          `${bound.name} is bound to ${bound.driver?.name}.`,
-          'Unbind the driver first.',
-        );
-      }
-      return;
-    }
     if (group.ownerCount === 0 && group.devices.length > 0) return;
     throw new KernelError(
       'EPERM',

@@ -163,6 +163,8 @@ export function attachGroup(state: Type1State, group: ContainerGroup): void {
   }
   const fresh = core.allocateDomain(representative(group), state.nesting ? { nesting: true } : {});
   try {
+    if (state.nesting && !profile.type1NestingAttach)
+      throw new KernelError('EINVAL', 'no nesting', 'the IOMMU driver offers no nesting');
     attach(state, fresh, group);
   } catch (error) {
     fresh.free();

@@ -53,8 +53,8 @@ export interface Type1Info {
   capabilities: readonly InfoCapability[];
 }
 
-/** Bytes of a capability in the chain, a multiple of 8: header 8, then its fields. */
+/** Bytes of a capability: header 8, then its fields. */
 export function capabilityBytes(capability: InfoCapability): number {
   if (capability.id === 2) return 32;
-  return capability.id === 3 ? 16 : 16 + 16 * capability.ranges.length;
+  return capability.id === 3 ? 12 : 16 + 16 * capability.ranges.length;
 }

@@ -217,7 +217,8 @@ export class Type1 {
       });
     }
     let needed: number = StructureBytes.iommuInfo;
-    for (const capability of capabilities) needed += capabilityBytes(capability);
+    const unit = state.environment.profile.alignedCapabilities ? 8 : 4;
+    for (const capability of capabilities) needed += Math.ceil(capabilityBytes(capability) / unit) * unit;
     const fits = argsz >= needed;
     return {
       argsz: fits ? argsz : needed,
