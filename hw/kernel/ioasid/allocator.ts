@@ -57,15 +57,19 @@ export class IoasidAllocator {
     let id: number;
     if (functions === undefined) {
       id = this.numbers.takeLowestFrom(first, last) ?? INVALID_IOASID;
+      if (id === INVALID_IOASID) this.log.write(`Failed to alloc ioasid from ${first} to ${last}`);
     } else {
       id = functions.allocate(first, last, functions.data);
-      if (id !== INVALID_IOASID && ids.has(id)) {
-        this.log.write(`Custom allocator gave IOASID ${id} twice`);
-        return INVALID_IOASID;
-      }
     }
     if (id === INVALID_IOASID) {
-      this.log.write(`Failed to alloc ioasid from ${first} to ${last}`);
+      // With the flags of the allocator in use: 1 for a custom one.
+      this.log.write(`Failed ASID allocation ${functions === undefined ? 0 : 1}`);
+      return INVALID_IOASID;
+    }
+    // What a custom allocator gives is only noted; a number that is out already goes back at once.
+    if (functions !== undefined && ids.has(id)) {
+      this.log.write(`Failed to alloc ioasid from ${id}`);
+      functions.free(id, functions.data);
       return INVALID_IOASID;
     }
     ids.set(id, { set, data, references: 1 });

@@ -46,6 +46,27 @@ describe('the allocator that was merged (ioasid.c, 5.15)', () => {
     expect(codeOf(() => allocator.setData(id, 1))).toBe('ENOENT');
   });
 
+  it('tells in the log what failed, and gives a number that a custom allocator repeats back to it', () => {
+    const log = new KernelLog();
+    const allocator = new IoasidAllocator(log);
+    expect(allocator.allocate(undefined, 5, 4)).toBe(INVALID_IOASID);
+    const answers = [9, 9, INVALID_IOASID];
+    const freed: number[] = [];
+    allocator.register({
+      allocate: () => answers.shift() ?? INVALID_IOASID,
+      free: (id: number) => void freed.push(id),
+    });
+    const given = [1, 2, 3].map(() => allocator.allocate(undefined, 0, 20));
+    expect(given).toEqual([9, INVALID_IOASID, INVALID_IOASID]);
+    expect(freed).toEqual([9]);
+    expect(log.lines).toEqual([
+      'Failed to alloc ioasid from 5 to 4',
+      'Failed ASID allocation 0',
+      'Failed to alloc ioasid from 9',
+      'Failed ASID allocation 1',
+    ]);
+  });
+
   it('hands over to a custom allocator only while the default one has nothing out', () => {
     const allocator = new IoasidAllocator(new KernelLog());
     let next = 500;
