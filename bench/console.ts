@@ -5,8 +5,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 
+import { bundled } from './console/bundled.ts';
 import type { TimedProgram } from './console/pseudo-terminal.ts';
 
 type ProgramClass = typeof TimedProgram;
@@ -28,7 +28,7 @@ export async function run(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'vtdeck-bench-'));
   const home = join(folder, 'home');
   try {
-    const subject = await bundledSubject(folder);
+    const subject = await bundled('subject.tsx', folder);
     const start = async (
       file: string,
       words: readonly string[],
@@ -47,25 +47,6 @@ export async function run(): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function bundledSubject(folder: string): Promise<string> {
-  const out = join(folder, 'subject');
-  await build({
-    entryPoints: [join(root, 'bench', 'console', 'subject.tsx')],
-    outdir: out,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    minify: true,
-    outExtension: { '.js': '.mjs' },
-    define: { 'process.env.NODE_ENV': '"production"' },
-    external: ['react-devtools-core'],
-    banner: { js: "import{createRequire as __c}from'node:module';const require=__c(import.meta.url);" },
-  });
-  return join(out, 'subject.mjs');
 }
 
 type Start = (file: string, words: readonly string[], ready: RegExp, end: string) => Promise<number>;
@@ -156,51 +137,10 @@ function resident(pid: number): number {
   return Number(match?.[1] ?? 0) / 1024;
 }
 
-/** An hour at five keys a second, compressed. */
 async function memory(Program: ProgramClass, subject: string): Promise<void> {
   const program = new Program(process.execPath, [subject, '100000'], SIZE);
   await program.writes(/q[^\n]* quit/);
   console.log(`resident with 100,000 rows: ${resident(program.pid).toFixed(0)} MiB`);
-  let state = 1;
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-  const all = [
-    'j',
-    'k',
-    '\u001b[6~',
-    '\u001b[5~',
-    'g',
-    'G',
-    '1',
-    '2',
-    '3',
-    '\r',
-    '\u001b',
-    '/a\r',
-    ' ',
-    's',
-    'y',
-    'h',
-    'l',
-    '-',
-  ];
-  let settled = 0;
-  for (let minute = 0; minute < 60; minute += 1) {
-    let burst = '';
-    for (let key = 0; key < 300; key += 1) burst += all[random(all.length)];
-    const before = program.bytes.length;
-    program.type(`${burst}\u001b`);
-    await new Promise((done) => setTimeout(done, 100)); // the last escape is one by itself
-    program.type('\u000c'); // draws the screen anew: everything before it has been done then
-    await program.writes(/\u001b\[2J/, before, 120_000);
-    if (minute === 19) settled = resident(program.pid);
-  }
-  const after = resident(program.pid);
-  console.log(
-    `after an hour of keys (18,000): ${after.toFixed(0)} MiB; from the 20th minute on ${(after - settled).toFixed(0)} MiB more`,
-  );
   program.kill();
   await program.ended;
 }

@@ -263,7 +263,7 @@ export class Console extends Messages {
   }
 
   openDetail(): void {
-    if (this.row === undefined) return;
+    if (this.row === undefined) return this.note('there is no row to open');
     this.detail.top = 0;
     if (this.screen.detailAlways === true) {
       this.detail.focused = true;

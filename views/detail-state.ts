@@ -1,8 +1,9 @@
 /** The detail pane: what it shows, how far it is scrolled, and the byte under its cursor when it shows bytes. */
 
+import { lineText } from '../src/terminal/width.ts';
 import { BYTES_PER_LINE, hexDumpLine } from './format/hex-dump.ts';
 import type { Line } from './format/line.ts';
-import { styled, wrapLine } from './format/line.ts';
+import { safeLine, styled, wrapLine } from './format/line.ts';
 import type { HexDetail, Section } from './screens/screen.ts';
 
 export class DetailState {
@@ -31,8 +32,9 @@ export class DetailState {
     const lines: Line[] = [];
     for (const section of sections) {
       if (lines.length > 0) lines.push('');
-      lines.push([styled('title', section.title)]);
-      for (const line of section.lines) lines.push(typeof line === 'string' ? `  ${line}` : ['  ', ...line]);
+      lines.push([styled('title', lineText(section.title))]);
+      for (const line of section.lines)
+        lines.push(safeLine(typeof line === 'string' ? `  ${line}` : ['  ', ...line]));
     }
     this.lines = lines;
     this.wrapped = undefined;

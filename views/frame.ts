@@ -1,6 +1,6 @@
 /** From the console's state to a frame: painted lines of exactly the terminal's size, and what lies on top of them. */
 import { layOver } from '../src/terminal/cells.ts';
-import { fitText, textWidth } from '../src/terminal/width.ts';
+import { fitText, lineText, textWidth } from '../src/terminal/width.ts';
 import { placeColumns, rowLine, titleLine } from './columns/column.ts';
 import type { Console } from './console.ts';
 import { type Message, SIDE_BY_SIDE } from './console-setup.ts';
@@ -139,7 +139,7 @@ function tabLine(console: Console, columns: number): string {
 /** Where we are: session, host, the way here; on the right what the list is reduced to. */
 function placeLine(console: Console, context: ScreenContext, columns: number): string {
   const { workspace, list, screen, filterField } = console;
-  const host = ` on ${context.host.description.name}, Linux ${workspace.profile}`;
+  const host = lineText(` on ${context.host.description.name}, Linux ${workspace.profile}`);
   const trail = console.trail.map((id) => screenOf(id).title);
   const left: (string | Segment)[] = [];
   if (workspace.readOnly) left.push(styled('warning', '  read-only'));
@@ -365,7 +365,7 @@ function overlayOf(console: Console, columns: number, rows: number): PaintedOver
     width,
     paint,
   );
-  const title = fitText(view.title, Math.min(width - 2, textWidth(view.title)));
+  const title = fitText(lineText(view.title), Math.min(width - 2, textWidth(lineText(view.title))));
   const lines = [
     paintLine(
       [

@@ -62,8 +62,19 @@ export function jumpToUser(console: Console): void {
       if (domain !== undefined) return console.go('domains', domain.name);
       return console.note(`nothing uses ${subject.name}`);
     }
-    case 'mdev':
-      return console.go('mdevs', subject.name);
+    case 'mdev': {
+      if (console.screenId !== 'mdevs') return console.go('mdevs', subject.name);
+      const mdev = hostState.mdevs().find((candidate) => candidate.uuid === subject.name);
+      const domain = hostState
+        .domains()
+        .find((candidate) =>
+          candidate.attachments.some(
+            ({ device, pasid }) => device === mdev?.parent && (pasid ?? 0) === (mdev.pasid ?? -1),
+          ),
+        );
+      if (domain === undefined) return console.note(`no domain translates for ${subject.name}`);
+      return console.go('domains', domain.name);
+    }
     case 'mdev type': {
       const mdev = hostState
         .mdevs()

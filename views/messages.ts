@@ -1,6 +1,7 @@
 /** What the console says on its message line, one thing at a time. */
 import type { ApplicationError } from '../src/errors.ts';
 import type { Clock } from '../src/terminal/clock.ts';
+import { lineText } from '../src/terminal/width.ts';
 import { fades, type Message } from './console-setup.ts';
 
 /** How long a message that asks for nothing stays. Milliseconds. */
@@ -44,8 +45,12 @@ export abstract class Messages {
     this.fade = undefined;
   }
 
-  private tell(message: Message): void {
+  private tell(told: Message): void {
     this.stopFading();
+    // Names of what was imported may be in it.
+    const safe = (text: string): string => text.split('\n').map(lineText).join('\n');
+    const { kind, text, remedy } = told;
+    const message = { kind, text: safe(text), remedy: remedy === undefined ? undefined : safe(remedy) };
     this.message = message;
     if (fades(message)) {
       this.fade = this.clock.after(FADE, () => {

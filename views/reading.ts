@@ -1,4 +1,5 @@
 /** A screen as it is best read aloud: what there is, where one stands, the row in words, and what can be done. */
+import { lineText } from '../src/terminal/width.ts';
 import type { Console } from './console.ts';
 import { fades } from './console-setup.ts';
 import { type Line, plainOf } from './format/line.ts';
@@ -38,7 +39,7 @@ export function readingOf(console: Console): Reading {
 function newReading(console: Console): Reading {
   const { screen, list, row, context, message, keymap } = console;
   const words = (line: Line): string =>
-    plainOf(line)
+    lineText(plainOf(line))
       .replace(/[▸▾●○·✓✗→]/g, ' ')
       .replace(/\s+/g, ' ')
       .trim();
@@ -47,7 +48,9 @@ function newReading(console: Console): Reading {
   else console.leaveDetail();
   const job = console.jobs.shown;
   return {
-    place: `${screen.title}, session ${console.workspace.sessionName}${console.workspace.readOnly ? ', read-only' : ''}`,
+    place: words(
+      `${screen.title}, session ${console.workspace.sessionName}${console.workspace.readOnly ? ', read-only' : ''}`,
+    ),
     position:
       list.count === 0
         ? (console.lists.absence ?? screen.empty(context))

@@ -168,6 +168,7 @@ export class InputParser {
 
 function csiKey(parameters: string, final: string): string | undefined {
   if (final === 'Z') return 'Shift-Tab';
+  if (final === 'u') return codeKey(parameters);
   if (final === '~') {
     const [number, modifier] = parameters.split(';');
     const name = NUMBER_KEYS[number];
@@ -175,6 +176,15 @@ function csiKey(parameters: string, final: string): string | undefined {
   }
   const name = LETTER_KEYS[final];
   return name === undefined ? undefined : modified(name, parameters.split(';')[1] ?? '');
+}
+
+/** `CSI code ; modifier u`, as terminals send keys that have no sequence of their own: 27 is Esc beyond doubt. */
+function codeKey(parameters: string): string | undefined {
+  const [code, modifier] = parameters.split(';');
+  const point = Number.parseInt(code, 10);
+  if (!(point >= 8 && point < 0x80)) return undefined;
+  const { key } = point === 27 ? { key: 'Esc' } : plainKey(String.fromCharCode(point));
+  return modified(key, modifier ?? '');
 }
 
 /** xterm's modifier parameter: 1 + (1 shift, 2 alt, 4 control). */

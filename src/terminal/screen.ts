@@ -142,9 +142,26 @@ export class Screen extends EventEmitter {
   }
 }
 
+/** Characters of whose width terminals are not of one mind: pictographs and flags. */
+const DISPUTED = /\p{Extended_Pictographic}|[\u{1f1e6}-\u{1f1ff}]/u;
+
+/** A line with such characters: nothing of what stood there stays, and what follows each begins where it belongs. */
+function disputedLine(cells: readonly Cell[], row: number): string {
+  let text = `\u001b[${row + 1}H\u001b[2K`;
+  let start = 0;
+  cells.forEach((cell, at) => {
+    if (!DISPUTED.test(cell.text)) return;
+    const end = cells[at + 1]?.text === '' ? at + 2 : at + 1;
+    text += `${cellsToLine(cells, start, end)}\u001b[${row + 1};${end + 1}H`;
+    start = end;
+  });
+  return text + cellsToLine(cells, start, cells.length);
+}
+
 /** What turns a line on screen into another. `before` undefined: what stands there isn't known. */
 function lineDifference(before: string | undefined, line: string, row: number, columns: number): string {
   const next = trimmed(parseCells(line), columns);
+  if (DISPUTED.test(line) || (before !== undefined && DISPUTED.test(before))) return disputedLine(next, row);
   if (before === undefined) {
     return `\u001b[${row + 1}H${cellsToLine(next, 0, next.length)}${next.length < columns ? '\u001b[K' : ''}`;
   }

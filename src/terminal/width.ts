@@ -58,11 +58,23 @@ export function fitTextRight(text: string, columns: number, mark = '…'): strin
   return width < columns ? ' '.repeat(columns - width) + text : fitText(text, columns, mark);
 }
 
-/** Text as it may stand on a line: no control characters, which could drive the terminal. */
+/** What could drive the terminal, turn the rest of a line over, or stand for a painted line (see slots.ts). */
+const UNSAFE =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\u{f0000}-\u{fffff}]/gu;
+/** What joins or changes a pictograph: some terminals then draw one in two columns, others several. */
+const JOINERS = /(?<=\p{Extended_Pictographic}|\ufe0f)[\u200d\ufe0f\u{1f3fb}-\u{1f3ff}]+|\ufe0f/gu;
+
+/**
+ * Text as it may stand on a line, in as many columns on every terminal: no control characters, no marks that change the
+ * direction of what follows, and pictographs one by one.
+ */
 export function lineText(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (character) =>
-    character === '\t' || character === '\n'
-      ? ' '
-      : `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
+  if (/^[ -~]*$/.test(text)) return text;
+  return text
+    .replace(UNSAFE, (character) =>
+      character === '\t' || character === '\n'
+        ? ' '
+        : `\\x${(character.codePointAt(0) as number).toString(16).padStart(2, '0')}`,
+    )
+    .replace(JOINERS, '');
 }

@@ -1,6 +1,7 @@
 /** Every screen at three sizes, as text: golden frames, after the main job has been done. */
 import { describe, expect, it } from 'vitest';
 import { freshWorkspace, Stage } from './stage.ts';
+import { expectWhole } from './whole.ts';
 
 const SCREENS: readonly (readonly [string, string])[] = [
   ['1', 'topology'],
@@ -86,9 +87,7 @@ describe.each([
         ['Esc'],
       ]) {
         await stage.keys(...keys);
-        expect(stage.handle?.lines).toHaveLength(rows);
-        await stage.screen();
-        expect(stage.output.emulator.buffer.active.baseY).toBe(0);
+        await expectWhole(stage, keys.join());
       }
     }
   });

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { allCommands } from '../../views/commands/all.ts';
 import { bytesOfKey, freshWorkspace, Stage } from './stage.ts';
+import { expectWhole } from './whole.ts';
 import { WorkingClock } from './working-clock.ts';
 
 /** Every key of the map but those that end or stop the program or write files, and what one types into prompts. */
@@ -60,6 +61,8 @@ describe.each([
         await stage.screen(); // the emulator takes in what was written before it changes its size
         if (random(2) === 0) stage.output.resize(20 + random(columns), 4 + random(rows));
         else stage.output.resize(columns, rows);
+        clock.advance(50);
+        await expectWhole(stage);
       }
       expect(stage.handle?.lines.length).toBeLessThanOrEqual(stage.output.rows);
       // The palette can quit too.
@@ -71,8 +74,7 @@ describe.each([
     }
     clock.cost = 0;
     clock.advance(10_000);
-    await stage.screen();
-    expect(stage.output.emulator.buffer.active.baseY).toBe(0);
+    await expectWhole(stage);
     // The journal alone leads to the same machine.
     workspace.travel(undefined);
     const again = freshWorkspace();

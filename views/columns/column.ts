@@ -1,5 +1,5 @@
 /** Columns as data, and how they share the width of a screen. */
-import { fitText, fitTextRight, textWidth } from '../../src/terminal/width.ts';
+import { fitText, fitTextRight, lineText, textWidth } from '../../src/terminal/width.ts';
 import { type Line, plainOf, type Segment, styled } from '../format/line.ts';
 
 export interface Column<Row> {
@@ -70,15 +70,16 @@ export function rowLine<Row>(placed: readonly PlacedColumn<Row>[], row: Row): Li
     if (index > 0) parts.push(' ');
     const cell = column.cell(row);
     if (typeof cell === 'string') {
-      parts.push(column.align === 'right' ? fitTextRight(cell, width) : fitText(cell, width));
+      const text = lineText(cell);
+      parts.push(column.align === 'right' ? fitTextRight(text, width) : fitText(text, width));
       return;
     }
     let left = width;
-    const pad = ' '.repeat(Math.max(0, width - textWidth(plainOf(cell))));
+    const pad = ' '.repeat(Math.max(0, width - textWidth(lineText(plainOf(cell)))));
     if (column.align === 'right') parts.push(pad);
     for (const part of cell) {
       if (left <= 0) break;
-      const text = typeof part === 'string' ? part : part.text;
+      const text = lineText(typeof part === 'string' ? part : part.text);
       const columns = textWidth(text);
       const fitted = columns > left ? fitText(text, left) : text;
       parts.push(typeof part === 'string' ? fitted : styled(part.style, fitted));

@@ -105,8 +105,10 @@ const all: readonly Command[] = [
     keys: ['F'],
     title: 'the walk as it is again',
     screens: ['walk'],
-    run: (console) =>
-      console.setWalk(console.walk === undefined ? undefined : { ...console.walk, flip: undefined }),
+    run: (console) => {
+      if (console.walk?.flip === undefined) console.note('no bit is turned over');
+      else console.setWalk({ ...console.walk, flip: undefined });
+    },
   },
   simple(
     { id: 'device.bind', keys: ['b'], title: 'bind a driver', subjects: ['device'], hint: 'bind' },

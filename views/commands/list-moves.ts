@@ -9,13 +9,15 @@ export function foldOrUp(console: Console): void {
   const id = screen.rowId(row);
   if (screen.foldable?.(row) === true && !list.folded.has(id)) return list.toggleFold(id);
   const parent = screen.parentId?.(row);
-  if (parent !== undefined) list.moveToId(parent);
+  if (parent === undefined) console.note('nothing to fold, and no row above it');
+  else list.moveToId(parent);
 }
 
 export function unfoldOrDown(console: Console): void {
   const { detail, list, screen, row } = console;
   if (detail.focused && detail.showsBytes) return detail.moveByte(1);
-  if (row === undefined || detail.focused || screen.foldable?.(row) !== true) return;
+  if (row === undefined || detail.focused) return;
+  if (screen.foldable?.(row) !== true) return console.note('nothing hangs below this row');
   const id = screen.rowId(row);
   if (list.folded.has(id)) list.toggleFold(id);
   else list.move(1);
@@ -24,6 +26,7 @@ export function unfoldOrDown(console: Console): void {
 export function foldAll(console: Console): void {
   const { list, screen } = console;
   if (list.folded.size > 0) list.folded.clear();
+  else if (screen.foldable === undefined) return console.note('nothing here can be folded');
   else {
     for (let position = 0; position < list.count; position += 1) {
       const row = list.at(position);
@@ -34,28 +37,33 @@ export function foldAll(console: Console): void {
 }
 
 export function nextPane(console: Console): void {
-  const { detail } = console;
+  const { detail, row } = console;
+  if (row === undefined) return console.note('there is no other pane without a row');
   if (!detail.open && console.screen.detailAlways !== true) console.openDetail();
   detail.focused = !detail.focused;
 }
 
 export function sortNext(console: Console): void {
-  const columns = console.screen.columns(console.context);
-  console.list.sortNext(columns);
-  const { sort } = console.list;
-  console.note(
-    sort === undefined
-      ? 'in the order of the machine'
-      : `sorted by ${columns.find((column) => column.id === sort.column)?.title}`,
-  );
+  console.list.sortNext(console.screen.columns(console.context));
+  tellOrder(console);
 }
 
 export function sortReversed(console: Console): void {
   console.list.sortReversed(console.screen.columns(console.context));
+  tellOrder(console);
+}
+
+/** Also where the column that it goes by has no room on the screen. */
+function tellOrder(console: Console): void {
+  const { sort } = console.list;
+  const column = console.screen.columns(console.context).find((candidate) => candidate.id === sort?.column);
+  if (sort === undefined || column === undefined) console.note('in the order of the machine');
+  else console.note(`sorted by ${column.title}${sort.descending ? ', the last first' : ''}`);
 }
 
 export function mark(console: Console): void {
   const { list } = console;
+  if (list.count === 0) return console.note('there is no row to mark');
   list.toggleMark(list.cursor);
   list.move(1);
 }
@@ -95,4 +103,5 @@ export function stepBack(console: Console): void {
   else if (list.filter !== '') list.filter = '';
   else if (console.workspace.travellingAt !== undefined) console.workspace.travel(undefined);
   else if (console.trail.length > 0) console.historyBack();
+  else console.note('this is where you began; q quits');
 }

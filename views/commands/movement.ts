@@ -33,7 +33,10 @@ const screen = (key: string, id: ScreenId, title: string): Command => ({
   id: `go.${id}`,
   keys: [key],
   title: `go to ${title}`,
-  run: (console) => console.go(id),
+  run: (console) => {
+    if (console.screenId === id) console.note(`this is the screen of ${title}`);
+    else console.go(id);
+  },
 });
 
 export const movementCommands: readonly Command[] = [

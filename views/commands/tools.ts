@@ -29,7 +29,8 @@ export function save(console: Console): void {
 
 export function copyName(console: Console): void {
   const subject = console.subject();
-  if (subject !== undefined) console.copy(subject.name, subject.name.split('\n')[0]);
+  if (subject === undefined) console.note('this row has no name to copy');
+  else console.copy(subject.name, subject.name.split('\n')[0]);
 }
 
 export function copyDetail(console: Console): void {

@@ -141,6 +141,14 @@ const ASCII: Readonly<Record<string, string>> = {
   '’': "'",
 };
 
+/** The line with its texts as they may stand on one, so that they are measured as they will be drawn. */
+export function safeLine(line: Line): Line {
+  if (typeof line === 'string') return lineText(line);
+  return line.map((part) =>
+    typeof part === 'string' ? lineText(part) : { ...part, text: lineText(part.text) },
+  );
+}
+
 /** Text that can stand on a line: no control characters, and in ASCII mode nothing but ASCII, of the same width. */
 export function drawable(text: string, ascii: boolean): string {
   let plain = true;

@@ -1,6 +1,6 @@
 /** A list to pick one thing from. Typing narrows it; what stands under the cursor is taken with Enter. */
 import type { InputEvent } from '../../src/terminal/input.ts';
-import { fitText } from '../../src/terminal/width.ts';
+import { fitText, lineText, textWidth } from '../../src/terminal/width.ts';
 import { type Line, styled } from '../format/line.ts';
 import { fuzzyScore } from '../list/filter.ts';
 import { TextField } from '../text-field.ts';
@@ -110,7 +110,7 @@ export class Picker implements Overlay {
         widths: [1, ...widths],
         rows: window.map((item, at) => [
           this.top + at === this.cursor ? '>' : item.disabled === undefined ? ' ' : '-',
-          ...widths.map((columnWidth, column) => fitText(item.cells[column] ?? '', columnWidth)),
+          ...widths.map((columnWidth, column) => fitText(lineText(item.cells[column] ?? ''), columnWidth)),
         ]),
       },
       footer,
@@ -155,7 +155,11 @@ export class Picker implements Overlay {
 /** Each column as wide as its longest cell, the last one cut when it gets too much. */
 function shareWidths(titles: readonly string[], items: readonly PickItem[], room: number): number[] {
   const wanted = titles.map((title, column) =>
-    Math.max(title.length, 4, ...items.slice(0, 200).map((item) => (item.cells[column] ?? '').length)),
+    Math.max(
+      title.length,
+      4,
+      ...items.slice(0, 200).map((item) => textWidth(lineText(item.cells[column] ?? ''))),
+    ),
   );
   let over = wanted.reduce((sum, width) => sum + width, 0) - room;
   for (let column = wanted.length - 1; column >= 0 && over > 0; column -= 1) {

@@ -5,8 +5,9 @@ import { fieldLines } from '../format/fields.ts';
 import { type Line, styled } from '../format/line.ts';
 import { briefName, byteRow, counted, hex, hexDigits, identity } from '../format/values.ts';
 import { type RowSource, rowsOf } from '../list/row-source.ts';
+import { configurationSpace } from './configuration-space.ts';
 import { requirementLines } from './parts.ts';
-import { defineScreen, type HexDetail, type ScreenContext, type Section } from './screen.ts';
+import { defineScreen, type ScreenContext, type Section } from './screen.ts';
 
 type Row =
   | { readonly kind: 'bus'; readonly root: RootBusNode; readonly id: string; readonly folded: boolean }
@@ -294,82 +295,6 @@ function capabilitySection(capability: CapabilityState): Section {
   };
 }
 
-/** Registers of the common header, by first byte: name and length. PCI 3.0 6.1. */
-const HEADER: readonly (readonly [number, number, string])[] = [
-  [0x00, 2, 'vendor id'],
-  [0x02, 2, 'device id'],
-  [0x04, 2, 'command'],
-  [0x06, 2, 'status'],
-  [0x08, 1, 'revision id'],
-  [0x09, 3, 'class code'],
-  [0x0c, 1, 'cache line size'],
-  [0x0d, 1, 'latency timer'],
-  [0x0e, 1, 'header type'],
-  [0x0f, 1, 'BIST'],
-];
-
-const ENDPOINT_HEADER: readonly (readonly [number, number, string])[] = [
-  ...[0, 1, 2, 3, 4, 5].map((bar) => [0x10 + 4 * bar, 4, `base address ${bar}`] as const),
-  [0x28, 4, 'CardBus CIS pointer'],
-  [0x2c, 2, 'subsystem vendor id'],
-  [0x2e, 2, 'subsystem id'],
-  [0x30, 4, 'expansion ROM base'],
-  [0x34, 1, 'capabilities pointer'],
-  [0x3c, 1, 'interrupt line'],
-  [0x3d, 1, 'interrupt pin'],
-  [0x3e, 1, 'minimum grant'],
-  [0x3f, 1, 'maximum latency'],
-];
-
-const BRIDGE_HEADER: readonly (readonly [number, number, string])[] = [
-  [0x10, 4, 'base address 0'],
-  [0x14, 4, 'base address 1'],
-  [0x18, 1, 'primary bus'],
-  [0x19, 1, 'secondary bus'],
-  [0x1a, 1, 'subordinate bus'],
-  [0x1b, 1, 'secondary latency timer'],
-  [0x1c, 1, 'I/O base'],
-  [0x1d, 1, 'I/O limit'],
-  [0x1e, 2, 'secondary status'],
-  [0x20, 2, 'memory base'],
-  [0x22, 2, 'memory limit'],
-  [0x24, 2, 'prefetchable base'],
-  [0x26, 2, 'prefetchable limit'],
-  [0x28, 4, 'prefetchable base, upper half'],
-  [0x2c, 4, 'prefetchable limit, upper half'],
-  [0x30, 2, 'I/O base, upper half'],
-  [0x32, 2, 'I/O limit, upper half'],
-  [0x34, 1, 'capabilities pointer'],
-  [0x38, 4, 'expansion ROM base'],
-  [0x3c, 1, 'interrupt line'],
-  [0x3d, 1, 'interrupt pin'],
-  [0x3e, 2, 'bridge control'],
-];
-
-function hexDetail(row: Row, context: ScreenContext): HexDetail | undefined {
-  if (row.kind !== 'device') return undefined;
-  const { node } = row;
-  const capabilities = context.host.capabilities(node.address);
-  const header = [...HEADER, ...((node.headerType & 0x7f) === 1 ? BRIDGE_HEADER : ENDPOINT_HEADER)];
-  return {
-    bytes: context.host.configurationBytes(node.address),
-    nameAt(offset) {
-      const register = header.find(([start, length]) => offset >= start && offset < start + length);
-      if (register !== undefined) return register[2];
-      const within = capabilities.find(
-        (candidate) => offset >= candidate.offset && offset < candidate.offset + candidate.bytes.length,
-      );
-      if (within === undefined) return 'nothing declared';
-      const bit = 8 * (offset - within.offset);
-      const fields = within.fields.filter((field) => field.high >= bit && field.low < bit + 8);
-      const named = fields.map(
-        (field) => `${field.name} = ${field.text}${field.meaning === undefined ? '' : ` (${field.meaning})`}`,
-      );
-      return `${within.name} +${hex(offset - within.offset)}${named.length === 0 ? '' : `: ${named.join(', ')}`}`;
-    },
-  };
-}
-
 export const topology = defineScreen<Row>({
   id: 'topology',
   title: 'Topology',
@@ -389,6 +314,6 @@ export const topology = defineScreen<Row>({
   parentId: (row) => (row.kind === 'bus' ? undefined : row.kind === 'mdev' ? row.mdev.parent : row.parent),
   peek,
   detail,
-  hex: hexDetail,
+  hex: (row, context) => (row.kind === 'device' ? configurationSpace(row.node, context.host) : undefined),
   empty: () => 'This host has no PCI functions. Bring another one in with: vtdeck host import',
 });

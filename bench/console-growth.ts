@@ -1,0 +1,21 @@
+/** What the console's memory does over an hour of keys and more, garbage collected at fixed points. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bundled } from './console/bundled.ts';
+
+const KEYS = 100_000;
+
+export async function run(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'vtdeck-bench-'));
+  try {
+    const program = await bundled('growth.ts', folder);
+    spawnSync(process.execPath, ['--expose-gc', program, String(KEYS)], {
+      stdio: 'inherit',
+      env: { ...process.env, VTDECK_HOME: join(folder, 'home') },
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
