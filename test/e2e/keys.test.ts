@@ -75,7 +75,9 @@ describe.skipIf(missing !== undefined)(title, { timeout: 240_000 }, () => {
       // To the first row each time: on the screen of sessions that is the one that is open.
       const typed = KEYS.map((key) => `${ESCAPE.repeat(3)}${go}g${key}`).join('');
       await done(console, typed, go);
-      await console.shows((shown) => isWhole(shown, new RegExp(`\\[.?.?(?:${screen.shortTitle}|${screen.title})\\]`)));
+      await console.shows((shown) =>
+        isWhole(shown, new RegExp(`\\[.?.?(?:${screen.shortTitle}|${screen.title})\\]`)),
+      );
     }
     await endsWell(console);
   });
