@@ -93,6 +93,13 @@ const FILE_MEANINGS: Readonly<Record<string, string>> = {
   EEXIST: 'exists already',
 };
 
+const FILE_REMEDIES: Readonly<Record<string, string>> = {
+  EACCES: 'check who may read and write there',
+  EPERM: 'check who may read and write there',
+  EROFS: 'name a place that can be written',
+  ENOSPC: 'make room, or name another place',
+};
+
 /**
  * Any thrown value as an ApplicationError. Kernel refusals keep errno, rule and remedy; system errors of Node get their
  * path; anything else is a fault of this program and says so.
@@ -120,7 +127,7 @@ export function toApplicationError(thrown: unknown): ApplicationError {
     return new ApplicationError(shape.code, FILE_MEANINGS[shape.code] ?? message, {
       rule: `system call ${shape.syscall}`,
       place: file === undefined ? undefined : { file },
-      remedy: notFound ? 'check the path' : undefined,
+      remedy: notFound ? 'check the path' : FILE_REMEDIES[shape.code],
       exitCode: notFound ? ExitCode.usage : ExitCode.failed,
       cause: thrown,
     });
