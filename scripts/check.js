@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -45,6 +45,7 @@ try {
   passed += result.numPassedTests;
   failed += result.numFailedTests;
   skipped = result.numPendingTests + result.numTodoTests;
+  tellSkipped(result.testResults);
 } catch {
   failed += 1;
 }
@@ -52,3 +53,14 @@ rmSync(report, { force: true });
 if (tests.status !== 0 && failed === 0) failed += 1; // a file that did not load, an error outside a test
 process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`);
 process.exit(failed === 0 ? 0 : 1);
+
+/** Names what did not run: material that is not beside the repository, or a tool that this machine lacks. */
+function tellSkipped(files) {
+  for (const { name, assertionResults } of files) {
+    const titles = assertionResults
+      .filter(({ status }) => ['pending', 'skipped', 'todo'].includes(status))
+      .map(({ fullName }) => fullName);
+    const more = titles.length > 1 ? ` and ${titles.length - 1} more` : '';
+    if (titles.length > 0) process.stdout.write(`skipped ${relative(root, name)}: ${titles[0]}${more}\n`);
+  }
+}
