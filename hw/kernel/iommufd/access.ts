@@ -4,6 +4,7 @@
  */
 import type { Frame } from '../../memory/types.ts';
 import { KernelError } from '../errno.ts';
+import { IommuProt } from '../iommu/types.ts';
 import type { Process } from '../process/process.ts';
 import { type Area, type AreaSlice, pageIndexAt } from './area-tree.ts';
 import type { IommufdContext } from './context.ts';
@@ -116,8 +117,7 @@ export class IommufdAccess extends IommufdObject implements IopAccess {
         'pin of part pages',
         area.preventAccess ? 'the area is being unmapped' : 'areas in the range are not made of whole pages',
       );
-    if (write && !area.pages.writable)
-      throw new KernelError('EPERM', 'read-only mapping', 'the memory was mapped without WRITEABLE');
+    checkRights(area, write);
     const [first, count] = slicePages(slice);
     area.pages.hold(first, count);
     try {
@@ -139,11 +139,12 @@ export class IommufdAccess extends IommufdObject implements IopAccess {
 
   /**
    * Copies out of the address space. `process` is who runs: memory of its own is read through its addresses, that of
-   * others through the pages. @throws KernelError EINVAL, ENOENT, EOVERFLOW, EFAULT
+   * others through the pages. @throws KernelError EINVAL, ENOENT, EOVERFLOW, EPERM (mapped without READABLE), EFAULT
    */
   read(process: Process | undefined, iova: bigint, length: bigint): Uint8Array {
     const result = new Uint8Array(Number(length));
     this.eachSlice(iova, length, (area, startByte, offset, bytes) => {
+      checkRights(area, false);
       result.set(readPages(area.pages, startByte, bytes, process), offset);
     });
     return result;
@@ -152,8 +153,7 @@ export class IommufdAccess extends IommufdObject implements IopAccess {
   /** Copies into it; EPERM where the memory was mapped without WRITEABLE. Bytes before an error are written. */
   write(process: Process | undefined, iova: bigint, data: Uint8Array): void {
     this.eachSlice(iova, BigInt(data.length), (area, startByte, offset, bytes) => {
-      if (!area.pages.writable)
-        throw new KernelError('EPERM', 'read-only mapping', 'the memory was mapped without WRITEABLE');
+      checkRights(area, true);
       writePages(area.pages, startByte, data.subarray(offset, offset + bytes), process);
     });
   }
@@ -202,6 +202,17 @@ export class IommufdAccess extends IommufdObject implements IopAccess {
     }
     this.current = next;
   }
+}
+
+/** What the area allows, not only its memory: a copy may allow less. @throws KernelError EPERM */
+function checkRights(area: Area, write: boolean): void {
+  const wanted = write ? IommuProt.write : IommuProt.read;
+  if ((area.prot & wanted) === 0 || (write && !area.pages.writable))
+    throw new KernelError(
+      'EPERM',
+      'rights of the mapping',
+      `the memory was mapped without ${write ? 'WRITEABLE' : 'READABLE'}`,
+    );
 }
 
 function slicePages(slice: AreaSlice): [first: number, count: number] {
