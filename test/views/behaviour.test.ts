@@ -211,6 +211,15 @@ describe('the console', () => {
     expect(await stage.text()).not.toContain('2 of 5');
   });
 
+  it('scrolls what of the tour does not fit, and begins each page at its top', async () => {
+    const stage = new Stage(40, 10, { preferences: {}, prefer: () => {} });
+    expect(await stage.text()).not.toContain('Nothing outside');
+    await stage.keys('PageDown', 'PageDown', 'PageDown');
+    expect(await stage.text()).toContain('Nothing outside');
+    await stage.keys('Enter');
+    expect(await stage.text()).toContain('Getting about');
+  });
+
   it('lets every key but those of the tour do what it always does', async () => {
     const stage = new Stage(100, 30, { preferences: {}, prefer: () => {} });
     expect(await stage.text()).toContain('Welcome to vtdeck');

@@ -69,6 +69,7 @@ export function openTour(console: Console): void {
     lines: () => [...tourSteps[at], '', [styled('dim', `${at + 1} of ${tourSteps.length}`)]],
     footer: 'Enter goes on   Left goes back   s: never show again   any other key begins',
     onKey(key, event) {
+      view.toTop();
       if (key === 'Enter' || key === 'Right' || key === 'Space') {
         if (at + 1 < tourSteps.length) at += 1;
         else finish();

@@ -61,6 +61,11 @@ export class TextView implements Overlay {
     }
   }
 
+  /** Another text begins at its first line. */
+  toTop(): void {
+    this.top = 0;
+  }
+
   view(columns: number, rows: number): OverlayView {
     const width = Math.min(columns, 100);
     const all = this.options.lines(width).flatMap((line) => wrapLine(line, width));
