@@ -4,6 +4,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, writeFile
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { licencesOf } from './licences.js';
 import { quickStart } from './quick-start.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -13,7 +14,7 @@ const out = `${final}.${process.pid}`;
 mkdirSync(out, { recursive: true });
 process.on('exit', () => rmSync(out, { recursive: true, force: true }));
 
-await build({
+const { metafile } = await build({
   absWorkingDir: root,
   plugins: [quickStart(root, out)],
   entryPoints: { program: 'src/main.ts', 'plan-worker': 'src/plan/fleet-worker.ts' },
@@ -27,7 +28,8 @@ await build({
   minify: true,
   sourcemap: false,
   charset: 'ascii',
-  legalComments: 'none',
+  legalComments: 'none', // all of them are in one file beside it
+  metafile: true,
   define: {
     'process.env.NODE_ENV': '"production"',
     'import.meta.dirname': '__dirname',
@@ -36,6 +38,7 @@ await build({
   },
   banner: { js: "const __fileUrl='file://'+encodeURI(__filename).replace(/[?#]/g,encodeURIComponent);" },
 });
+writeFileSync(join(out, 'LICENCES.txt'), licencesOf(metafile, root));
 writeFileSync(join(out, 'package.json'), '{ "type": "commonjs" }\n');
 cpSync(join(root, 'src', 'start.cjs'), join(out, 'vtdeck.js'));
 chmodSync(join(out, 'vtdeck.js'), 0o755);

@@ -59,6 +59,12 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
 async function parserFor(words: readonly string[]): Promise<Argv> {
   const { default: yargs } = await import('yargs');
   const wanted = firstWord(words);
+  const end = words.indexOf('--');
+  if (wanted === undefined && end >= 0 && end + 1 < words.length)
+    throw usageError(
+      `there is no command before "--"`,
+      `leave it out: vtdeck ${words.slice(end + 1).join(' ')}`,
+    );
   const parser = yargs(words.map((word) => (word === '-' ? DASH : word)))
     .scriptName('vtdeck')
     .usage(

@@ -251,6 +251,7 @@ describe('wrong input', () => {
   it.each([
     [['frobnicate'], 2, /no command "frobnicate"/],
     [['sesion', 'list'], 2, /did you mean session/],
+    [['--', 'session', 'list'], 2, /no command before "--"/],
     [['do', 'mdev.crate', '--session', 'plain-server'], 2, /no action "mdev\.crate"/],
     [['do', 'vm.create', 'colour=red', '--session', 'plain-server'], 2, /no argument "colour"/],
     [
