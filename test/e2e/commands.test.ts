@@ -248,10 +248,15 @@ describe('sessions', () => {
 });
 
 describe('wrong input', () => {
+  it('is a command after "--", which no option can follow', async () => {
+    const { code, stderr } = await run('--', 'session', 'list');
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/no command before "--".*\n.*vtdeck session list/);
+  });
+
   it.each([
     [['frobnicate'], 2, /no command "frobnicate"/],
     [['sesion', 'list'], 2, /did you mean session/],
-    [['--', 'session', 'list'], 2, /no command before "--"/],
     [['do', 'mdev.crate', '--session', 'plain-server'], 2, /no action "mdev\.crate"/],
     [['do', 'vm.create', 'colour=red', '--session', 'plain-server'], 2, /no argument "colour"/],
     [
