@@ -43,12 +43,19 @@ export function quickStart(root, out) {
       change(bundler, /[\\/]ink[\\/]build[\\/]reconciler\.js$/, (text) =>
         swap(swap(text, /if \(isDev\(\)\) \{[\s\S]*?\n\}\n/, ''), 'await loadPackageJson()', '{}'),
       );
-      // conf checks schemas and migrates between versions on request; this program asks for neither.
+      // conf checks schemas and migrates between versions on request; this program asks for neither. What it compares, it
+      // compares with a part of Node that writes long reports of differences.
       change(bundler, /[\\/]conf[\\/]dist[\\/]source[\\/]index\.js$/, (text) => {
         let changed = swap(text, "import { Ajv2020 as Ajv } from 'ajv/dist/2020.js';", '');
         changed = swap(changed, 'new Ajv(', "new (require('ajv/dist/2020.js').Ajv2020)(");
         changed = swap(changed, "import ajvFormatsModule from 'ajv-formats';", '');
         changed = swap(changed, 'ajvFormatsModule.default', "require('ajv-formats')");
+        changed = swap(changed, 'assert.deepEqual(', 'mustEqual(');
+        changed = swap(
+          changed,
+          "import assert from 'node:assert';",
+          "const mustEqual = (a, b) => { if (!isDeepStrictEqual({ ...a }, { ...b })) throw new Error('differs'); };",
+        );
         const semver = "const semver = new Proxy({}, { get: (_, name) => require('semver')[name] });";
         return swap(changed, "import semver from 'semver';", semver);
       });
@@ -70,8 +77,12 @@ export function quickStart(root, out) {
         ),
       );
       // For the clock alone Node would load all its measuring.
-      change(bundler, /[\\/]scheduler\.production\.js$/, (text) =>
-        swap(text, 'performance', '({ now: () => process.uptime() * 1000 })'),
+      const clock = '({ now: () => process.uptime() * 1000 })';
+      change(bundler, /[\\/](?:scheduler\.production|ink[\\/]build[\\/]ink)\.js$/, (text) =>
+        swap(text, /\bperformance\b/, clock),
+      );
+      change(bundler, /[\\/]signal-exit[\\/]index\.js$/, (text) =>
+        swap(text, "assert.equal(typeof cb, 'function', 'a callback must be provided for exit handler')", ''),
       );
       // A handler of a signal waits until work that takes long lets go. Ending at once is safe: what is told is on the disk.
       change(bundler, /[\\/]when-exit[\\/]dist[\\/]node[\\/]interceptor\.js$/, (text) =>

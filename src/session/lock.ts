@@ -33,6 +33,15 @@ export interface Lock {
   readonly tookOverFrom: LockOwner | undefined;
 }
 
+/** `rmSync` loads all that removes folders, and every start takes a lock. */
+function removeQuickly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+  }
+}
+
 /** Takes the lock, or says who has it. */
 export function takeLock(path: string, what: string, now: Date): Lock | Held {
   const mine = `${path}.${process.pid}`;
@@ -46,7 +55,7 @@ export function takeLock(path: string, what: string, now: Date): Lock | Held {
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw lockError(path, thrown);
     } finally {
-      rmSync(mine, { force: true });
+      removeQuickly(mine);
     }
     const found = readLock(path);
     if (found === undefined) continue; // given back between link and read

@@ -2,8 +2,10 @@
  * Long work while there is no console yet: after a moment one line on the terminal says how far it is, and Ctrl-C stops it.
  * Work that ends before that is done at once.
  */
+
 import { Cancelled, finish, type Progress, type Work } from '../../hw/index.ts';
 import { ApplicationError } from '../errors.ts';
+import { systemClock } from './clock.ts';
 
 export interface FollowOptions {
   /** What is done: "opening lab". */
@@ -23,7 +25,7 @@ const SLICE = 100;
 
 /** @throws ApplicationError EINTR when it was stopped: everything is as it was before. */
 export async function follow<Result>(work: Work<Result>, options: FollowOptions): Promise<Result> {
-  const { what, write, once, now = () => performance.now() } = options;
+  const { what, write, once, now = systemClock.now } = options;
   const begun = now();
   const run = (until: number): IteratorResult<Progress, Result> => {
     for (;;) {
