@@ -124,20 +124,20 @@ function aloneText(device: PciDevice, context: AcsContext): string {
     const above = bridgesAbove(device.bus);
     parts.push(`The way up is isolated: ${above.map((bridge) => bridgeText(bridge, context)).join('; ')}`);
   }
-  if (device.isVirtualFunction) parts.push('a virtual function counts as single-function');
-  else if (!device.multifunction) parts.push('it is the only function of its slot');
+  if (device.isVirtualFunction) parts.push('A virtual function counts as single-function');
+  else if (!device.multifunction) parts.push('It is the only function of its slot');
   else parts.push(slotText(device, context));
   return `${parts.join('. ')}.`;
 }
 
 function slotText(device: PciDevice, context: AcsContext): string {
   const own = explainAcs(device, GROUPING_CONTROLS, context);
-  if (own.isolated) return `among the functions of its slot it is isolated (${own.detail})`;
+  if (own.isolated) return `Among the functions of its slot it is isolated (${own.detail})`;
   const others = device.bus.devices.filter(
     (other) => other !== device && other.devfn >>> 3 === device.devfn >>> 3,
   );
-  if (others.length === 0) return 'no other function of its slot is there';
-  return `every other function of its slot is isolated (${others
+  if (others.length === 0) return 'No other function of its slot is there';
+  return `Every other function of its slot is isolated (${others
     .map((other) => explainAcs(other, GROUPING_CONTROLS, context).detail)
     .join('; ')})`;
 }
