@@ -90,7 +90,7 @@ export function restorePrevious(folder: string): boolean {
 /** Files that a killed save left behind. Only for who holds the lock. */
 export function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
-    const ofLock = /^lock\.(?:dead\.)?(\d+)$/.exec(name);
+    const ofLock = /^lock\.(?:dead\.)?(\d+)(?:\.\d+)?$/.exec(name);
     const left = ofLock === null ? name.startsWith(`${FILE}.tmp-`) : isGone(Number(ofLock[1]));
     if (left) rmSync(join(folder, name), { force: true });
   }

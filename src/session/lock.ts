@@ -2,10 +2,22 @@
  * One writer a session. The lock is a file that appears whole or not at all (linked into place), and says which process
  * has it; a lock whose owner is dead is taken over, by one taker only.
  */
-import { linkSync, readFileSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, uptime } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { ApplicationError } from '../errors.ts';
+
+/** Behind the lock's name: a lock that a process, whose number follows, has moved away. */
+const ASIDE = '.dead.';
 
 const ownerSchema = z.object({
   pid: z.int().positive(),
@@ -48,16 +60,19 @@ export function takeLock(path: string, what: string, now: Date): Lock | Held {
   const content = JSON.stringify(describeSelf(what, now));
   let tookOverFrom: LockOwner | undefined;
   for (let attempt = 0; attempt < 8; attempt++) {
+    let linked = false;
     try {
       writeFileSync(mine, content, { mode: 0o600 });
       linkSync(mine, path);
-      return { tookOverFrom, release: () => releaseLock(path, content) };
+      linked = true;
     } catch (thrown) {
       if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw lockError(path, thrown);
     } finally {
       removeQuickly(mine);
     }
-    const found = readLock(path);
+    const found = linked ? movedAside(path, content) : readLock(path);
+    if (linked && found === undefined) return { tookOverFrom, release: () => releaseLock(path, content) };
+    if (linked) releaseLock(path, content); // the lock of a living owner was moved away meanwhile: it has it still
     if (found === undefined) continue; // given back between link and read
     if (isHeld(found)) return { owner: found.owner };
     if (discard(path, found.text)) tookOverFrom = found.owner;
@@ -120,31 +135,59 @@ function readLock(path: string): FoundLock | undefined {
   }
 }
 
+let moves = 0;
+
 /**
- * Moves a dead owner's lock away. Of several takers one rename succeeds; should it have moved a lock that another taker
- * had placed meanwhile, that one is put back.
+ * Moves a dead owner's lock away. Of several takers one rename succeeds. Should it have moved the lock that another
+ * taker had placed meanwhile, that one is put back; where a third has placed its own by then, the file stays aside, and
+ * the third, which looks for such files once it has linked its own, gives way.
  */
 function discard(path: string, expected: string): boolean {
-  const aside = `${path}.dead.${process.pid}`;
+  // A name of its own each time: what is still there from before may be somebody's lock.
+  moves += 1;
+  const aside = `${path}${ASIDE}${process.pid}.${moves}`;
   try {
     renameSync(path, aside);
   } catch {
     return false;
   }
-  const moved = readFileSync(aside, 'utf8');
-  if (moved !== expected) {
+  const moved = readLock(aside);
+  if (moved !== undefined && moved.text !== expected) {
     try {
       linkSync(aside, path);
     } catch {
-      // Its owner notices at release that the lock is no longer its own.
+      return false; // it counts where it is, until its owner gives it back
     }
   }
-  unlinkSync(aside);
-  return moved === expected;
+  removeQuickly(aside);
+  return moved?.text === expected;
 }
 
+/** A lock of a living owner, other than the one with this content, that was moved aside. Dead ones are removed. */
+function movedAside(path: string, content: string): FoundLock | undefined {
+  for (const aside of asides(path)) {
+    const found = readLock(aside);
+    if (found === undefined || found.text === content) continue;
+    if (isHeld(found)) return found;
+    removeQuickly(aside);
+  }
+  return undefined;
+}
+
+function asides(path: string): string[] {
+  const start = `${basename(path)}${ASIDE}`;
+  return readdirSync(dirname(path))
+    .filter((name) => name.startsWith(start))
+    .map((name) => join(dirname(path), name));
+}
+
+/** Wherever it is by now: somebody may just be moving it aside, or back. Gone is what two looks did not find. */
 function releaseLock(path: string, content: string): void {
-  if (readLock(path)?.text === content) rmSync(path, { force: true });
+  for (let clean = 0; clean < 2; ) {
+    const places = [path, ...asides(path)].filter((place) => readLock(place)?.text === content);
+    for (const place of places) removeQuickly(place);
+    clean = places.length === 0 ? clean + 1 : 0;
+  }
 }
 
 function isAlive(owner: LockOwner): boolean {
