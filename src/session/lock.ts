@@ -174,11 +174,17 @@ function movedAside(path: string, content: string): FoundLock | undefined {
   return undefined;
 }
 
+/** The files that the lock was moved to. None where its folder is gone: a session can be renamed or removed while open. */
 function asides(path: string): string[] {
   const start = `${basename(path)}${ASIDE}`;
-  return readdirSync(dirname(path))
-    .filter((name) => name.startsWith(start))
-    .map((name) => join(dirname(path), name));
+  try {
+    return readdirSync(dirname(path))
+      .filter((name) => name.startsWith(start))
+      .map((name) => join(dirname(path), name));
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+    return [];
+  }
 }
 
 /** Wherever it is by now: somebody may just be moving it aside, or back. Gone is what two looks did not find. */

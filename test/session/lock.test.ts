@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { takeLock } from '../../src/session/lock.ts';
 import { bundleChild } from './bundle.ts';
 
 describe('the lock between processes', () => {
@@ -33,5 +34,12 @@ describe('the lock between processes', () => {
     expect((await Promise.all(children)).join('')).toBe('');
     expect(Number(readFileSync(counter, 'utf8'))).toBe(3 * 20 + 3 * 7);
     expect(readdirSync(place).filter((name) => !['counter', 'lock'].includes(name))).toEqual([]);
+  });
+
+  it('is given back without a word where its folder is gone', () => {
+    const place = mkdtempSync(join(folder, 'gone-'));
+    const lock = takeLock(join(place, 'lock'), 'test', new Date(0));
+    rmSync(place, { recursive: true });
+    expect('release' in lock && lock.release()).toBeUndefined();
   });
 });
