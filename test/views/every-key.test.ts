@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { allCommands } from '../../views/commands/all.ts';
 import { screens } from '../../views/screens/all.ts';
-import { bytesOfKey, freshWorkspace, Stage } from './stage.ts';
+import { busyWorkspace, bytesOfKey, Stage } from './stage.ts';
 import { expectWhole } from './whole.ts';
 
 /** These end or stop the program or write files; they have tests of their own. */
@@ -20,29 +20,11 @@ const REACHED = new Map(
   ]),
 );
 
-/** At least three rows on every screen, so that moving shows. */
-function prepared(): ReturnType<typeof freshWorkspace> {
-  const workspace = freshWorkspace();
-  const dispatch = (name: string, args: Record<string, unknown>): void => {
-    const outcome = workspace.dispatch(name, args);
-    if (!outcome.ok) throw outcome.error;
-  };
-  dispatch('device.aux-enable', { device: '0000:6a:01.0' });
-  for (const number of [1, 2, 3]) {
-    const uuid = `11111111-2222-4333-8444-55555555555${number}`;
-    dispatch('mdev.create', { parent: '0000:6a:01.0', type: 'idxd-1dwq-v1', uuid });
-    dispatch('vm.create', { vm: `web${number}`, memory: '64M' });
-    dispatch('vm.assign', { vm: `web${number}`, device: uuid });
-    dispatch('device.dma', { device: uuid, iova: '0x80000000' });
-  }
-  return workspace;
-}
-
 describe('every key', () => {
   it('does something on every screen, or says why not, and leaves a whole frame', {
     timeout: 300_000,
   }, async () => {
-    const workspace = prepared();
+    const workspace = busyWorkspace();
     const acts = workspace.journal.length;
     const rows = 24;
     const stage = new Stage(80, rows, { mouse: true }, workspace);

@@ -4,26 +4,8 @@ import { finish, type Work } from '../../hw/index.ts';
 import type { RowSource } from '../../views/list/row-source.ts';
 import type { ScreenContext } from '../../views/screens/screen.ts';
 import { topology } from '../../views/screens/topology.ts';
-import { freshWorkspace, Stage } from './stage.ts';
+import { busyWorkspace, freshWorkspace, Stage } from './stage.ts';
 import { expectWhole } from './whole.ts';
-
-/** At least three rows on every screen. */
-function busy(): ReturnType<typeof freshWorkspace> {
-  const workspace = freshWorkspace();
-  const dispatch = (name: string, args: Record<string, unknown>): void => {
-    const outcome = workspace.dispatch(name, args);
-    if (!outcome.ok) throw outcome.error;
-  };
-  dispatch('device.aux-enable', { device: '0000:6a:01.0' });
-  for (const number of [1, 2, 3]) {
-    const uuid = `11111111-2222-4333-8444-55555555555${number}`;
-    dispatch('mdev.create', { parent: '0000:6a:01.0', type: 'idxd-1dwq-v1', uuid });
-    dispatch('vm.create', { vm: `web${number}`, memory: '64M' });
-    dispatch('vm.assign', { vm: `web${number}`, device: uuid });
-    dispatch('device.dma', { device: uuid, iova: '0x80000000' });
-  }
-  return workspace;
-}
 
 /** Key, name, something that some rows hold and others do not, and whether its rows can be acted on. */
 const SCREENS: readonly (readonly [string, string, string])[] = [
@@ -45,7 +27,7 @@ const count = (text: string): string => /(\d+\/\d+(?: of \d+)?) [a-z]+ ?$/m.exec
 
 describe.each(SCREENS)('screen %s, %s', (key, name, word) => {
   it('moves its cursor for at most 600 bytes and without clearing, at 200x60', async () => {
-    const stage = new Stage(200, 60, {}, busy());
+    const stage = new Stage(200, 60, {}, busyWorkspace());
     await stage.keys('8', 't', 'Enter', key, 'g', 'j');
     for (const move of ['j', 'k', 'j', 'k']) {
       const pane = stage.handle?.lines.map((line) => line.slice(line.indexOf('│'))).join('') ?? '';
@@ -62,7 +44,7 @@ describe.each(SCREENS)('screen %s, %s', (key, name, word) => {
   });
 
   it('filters, inverse too, and says how many of how many; sorts both ways; marks', async () => {
-    const stage = new Stage(120, 40, {}, busy());
+    const stage = new Stage(120, 40, {}, busyWorkspace());
     await stage.keys('8', 't', 'Enter', key);
     const all = count(await stage.text());
     expect(all).toMatch(/^\d+\/\d+$/);
@@ -93,7 +75,7 @@ describe.each(SCREENS)('screen %s, %s', (key, name, word) => {
   });
 
   it('comes back to where one was, and jumps or says that there is nothing to jump to', async () => {
-    const stage = new Stage(120, 40, {}, busy());
+    const stage = new Stage(120, 40, {}, busyWorkspace());
     await stage.keys('8', 't', 'Enter', key, 'g', 'j', 'j');
     const before = await stage.screen();
     const at = before.findIndex((line) => line.startsWith('>'));

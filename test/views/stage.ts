@@ -157,3 +157,21 @@ export function freshWorkspace(): Workspace {
 async function settled(): Promise<void> {
   await new Promise((done) => setImmediate(done));
 }
+
+/** At least three rows on every screen, so that moving shows. */
+export function busyWorkspace(): ReturnType<typeof freshWorkspace> {
+  const workspace = freshWorkspace();
+  const dispatch = (name: string, args: Record<string, unknown>): void => {
+    const outcome = workspace.dispatch(name, args);
+    if (!outcome.ok) throw outcome.error;
+  };
+  dispatch('device.aux-enable', { device: '0000:6a:01.0' });
+  for (const number of [1, 2, 3]) {
+    const uuid = `11111111-2222-4333-8444-55555555555${number}`;
+    dispatch('mdev.create', { parent: '0000:6a:01.0', type: 'idxd-1dwq-v1', uuid });
+    dispatch('vm.create', { vm: `web${number}`, memory: '64M' });
+    dispatch('vm.assign', { vm: `web${number}`, device: uuid });
+    dispatch('device.dma', { device: uuid, iova: '0x80000000' });
+  }
+  return workspace;
+}
