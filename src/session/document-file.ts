@@ -14,6 +14,7 @@ import {
   parseJson,
   type SessionDocument,
 } from './document.ts';
+import { isGone } from './lock.ts';
 
 export const DOCUMENT_NAME = 'session';
 const FILE = `${DOCUMENT_NAME}.json`;
@@ -93,15 +94,6 @@ export function removeLeftovers(folder: string): void {
     const ofLock = /^lock\.(?:dead\.)?(\d+)(?:\.\d+)?$/.exec(name);
     const left = ofLock === null ? name.startsWith(`${FILE}.tmp-`) : isGone(Number(ofLock[1]));
     if (left) rmSync(join(folder, name), { force: true });
-  }
-}
-
-function isGone(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'ESRCH';
   }
 }
 

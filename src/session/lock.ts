@@ -196,15 +196,21 @@ function releaseLock(path: string, content: string): void {
   }
 }
 
+/** No process has this number now; one of somebody else's counts as there. */
+export function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
 function isAlive(owner: LockOwner): boolean {
   if (owner.host !== hostname()) return true; // can't be seen from here
   const boot = bootId();
   if (owner.boot !== '' && boot !== '' && owner.boot !== boot) return false;
-  try {
-    process.kill(owner.pid, 0);
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
-  }
+  if (isGone(owner.pid)) return false;
   const started = startOf(owner.pid);
   return owner.started === '' || started === '' || started === owner.started;
 }
